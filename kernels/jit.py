@@ -1,0 +1,49 @@
+"""Jit: a plain function in, a compiled one out. The only file that imports numba.
+
+In    a function that keeps the kernel contract (`kernels/__init__.py`)
+Out   the same function, compiled at its first call per argument types and kept in numba's cache
+Not   the list of kernels and of their argument types (warmup.py)
+
+With NUMBA_DISABLE_JIT=1 kernels run as plain Python on numpy scalars and give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numpy as np
+from numba import config, njit
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+IS_COMPILED = not vars(config)["DISABLE_JIT"]  # numba sets it from the environment
+
+
+def kernel(function: Function) -> Function:
+    """Compile, GIL released, no fastmath (the same bytes on every machine), cached on disk."""
+    if not IS_COMPILED:
+        # Compiled code neither warns nor raises on overflow or 0/0; plain numpy scalars would warn.
+        return np.errstate(all="ignore")(function)
+    return cast(Function, njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+@kernel
+def float_bits(value: float) -> np.uint64:
+    """The 64 bits of a float64; NaN payloads come through unchanged."""
+    return np.float64(value).view(np.uint64)
+
+
+@kernel
+def signed(number: np.integer) -> int:
+    """An integer below 2^63 as int64.
+
+    numba's int() would keep it unsigned, and uint64 - int64 is a float64 there.
+    """
+    return int(np.int64(number))
+
+
+@kernel
+def bits_float(bits: np.uint64) -> np.float64:
+    """The float64 that has these 64 bits."""
+    return np.uint64(bits).view(np.float64)

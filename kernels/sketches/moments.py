@@ -1,0 +1,263 @@
+"""Moments: numbers in; count, mean, variance, skewness, kurtosis and range out.
+
+In    values float64 with missing reasons in NaN payloads; slots int32, the row of each value
+Out   one row per slot; the queries below read one row
+Not   quantiles (logbins.py), which feature lies in which slot (stream/detect)
+
+GUARANTEE: counts, low and high are exact. Mean and variance are within RELATIVE_ERROR of the spread
+while the mean lies within TRUSTED spreads of the shift; each further factor of ten costs the
+variance two digits. |z| above 1e77 overflows the fourth sum: kurtosis is NaN then.
+
+Power sums about a fixed shift are kept because they add up: with equal shifts a merge is an
+addition. Welford's update is slower (5.9 ns per value against 0.33 for power sums in vector code).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.jit import float_bits, kernel
+from kernels.missing import ABSENT_BITS, INFINITY_BITS, MAGNITUDE_BITS, MISTYPED_BITS, NULL_BITS
+from kernels.sketches.slots import moved
+
+RELATIVE_ERROR = 1e-9
+TRUSTED = 100.0
+NULLS, ABSENTS, NANS, MISTYPEDS, POS_INFS, NEG_INFS = range(6)  # columns of `kinds`
+BYTES_PER_SLOT = 8 * (1 + 6 + 1 + 1 + 4 + 2)
+
+
+class Moments(NamedTuple):
+    """z = (x - shift) * inverse_scale of every finite value x; the rest is counted by kind."""
+
+    count: NDArray[np.int64]  # type: ignore[assignment]  # (n_slots,) finite; hides tuple.count
+    kinds: NDArray[np.int64]  # (n_slots, 6) values that are not finite, by the columns above
+    zeros: NDArray[np.int64]  # (n_slots,) finite values equal to 0
+    shift: NDArray[np.float64]  # (n_slots,) NaN while count == 0
+    sums: NDArray[np.float64]  # (n_slots, 4) of z, z², z³, z⁴
+    low: NDArray[np.float64]  # (n_slots,) +inf while count == 0
+    high: NDArray[np.float64]  # (n_slots,) -inf while count == 0
+
+
+def empty(n_slots: int) -> Moments:
+    """Moments of nothing, `n_slots` rows."""
+    return Moments(
+        count=np.zeros(n_slots, np.int64),
+        kinds=np.zeros((n_slots, 6), np.int64),
+        zeros=np.zeros(n_slots, np.int64),
+        shift=np.full(n_slots, np.nan),
+        sums=np.zeros((n_slots, 4)),
+        low=np.full(n_slots, np.inf),
+        high=np.full(n_slots, -np.inf),
+    )
+
+
+def grow(state: Moments, n_slots: int) -> Moments:
+    """A copy with more rows, the new ones empty."""
+    return moved(state, empty(n_slots))
+
+
+@kernel
+def reset(state: Moments, slot: int) -> None:
+    """Empty one row."""
+    state.count[slot] = 0
+    state.kinds[slot, :] = 0
+    state.zeros[slot] = 0
+    state.shift[slot] = np.nan
+    state.sums[slot, :] = 0.0
+    state.low[slot] = np.inf
+    state.high[slot] = -np.inf
+
+
+@kernel
+def update(
+    state: Moments,
+    slots: NDArray[np.int32],
+    values: NDArray[np.float64],
+    shift: float,
+    inverse_scale: float,
+) -> None:
+    """Add values, in place.
+
+    slots          (n,)  row of each value; -1 is skipped
+    values         (n,)  not finite: counted by kind, nothing else
+    shift          a centre known beforehand; NaN: the first finite value of each slot
+    inverse_scale  1 / spread known beforehand; 1 is used without a shift, and for 0 ("no
+    reference")
+
+    Values of a slot must all come with the same shift and inverse_scale; its first shift stays.
+    """
+    unit = _unit(inverse_scale) if shift == shift else 1.0
+    at = 0
+    while at < slots.size:
+        if slots[at] < 0:
+            at += 1
+        else:
+            at = _update_run(state, slots, values, at, shift, unit)
+
+
+@kernel
+def _update_run(
+    state: Moments,
+    slots: NDArray[np.int32],
+    values: NDArray[np.float64],
+    start: int,
+    shift: float,
+    unit: float,
+) -> int:
+    """Add the values from `start` on that share its slot, and return where they end.
+
+    The row is held in registers meanwhile: additions happen one by one in the order of the values,
+    so a cut between two batches changes no byte.
+    """
+    slot = slots[start]
+    count, zeros = state.count[slot], state.zeros[slot]
+    centre, low, high = state.shift[slot], state.low[slot], state.high[slot]
+    sum_1, sum_2 = state.sums[slot, 0], state.sums[slot, 1]
+    sum_3, sum_4 = state.sums[slot, 2], state.sums[slot, 3]
+    at = start
+    while at < slots.size and slots[at] == slot:
+        bits = float_bits(values[at])
+        if (bits & MAGNITUDE_BITS) >= INFINITY_BITS:
+            state.kinds[slot, _kind(bits)] += 1
+        else:
+            value = values[at] + 0.0  # makes -0.0 to 0.0
+            if count == 0:
+                centre = shift if shift == shift else value
+            count += 1
+            zeros += value == 0.0
+            low = min(low, value)
+            high = max(high, value)
+            z = (value - centre) * unit
+            square = z * z
+            sum_1 += z
+            sum_2 += square
+            sum_3 += square * z
+            sum_4 += square * square
+        at += 1
+    state.count[slot], state.zeros[slot] = count, zeros
+    state.shift[slot], state.low[slot], state.high[slot] = centre, low, high
+    state.sums[slot, 0], state.sums[slot, 1] = sum_1, sum_2
+    state.sums[slot, 2], state.sums[slot, 3] = sum_3, sum_4
+    return at
+
+
+@kernel
+def _kind(bits: np.uint64) -> int:
+    """Column of `kinds` for the bits of a value that is not finite."""
+    if bits == NULL_BITS:
+        return NULLS
+    if bits == ABSENT_BITS:
+        return ABSENTS
+    if bits == MISTYPED_BITS:
+        return MISTYPEDS
+    if bits == INFINITY_BITS:
+        return POS_INFS
+    if (bits & MAGNITUDE_BITS) == INFINITY_BITS:
+        return NEG_INFS
+    return NANS
+
+
+@kernel
+def _unit(inverse_scale: float) -> float:
+    return inverse_scale if inverse_scale > 0.0 else 1.0
+
+
+@kernel
+def merge(into: Moments, slots: NDArray[np.int32], other: Moments, inverse_scale: float) -> None:
+    """Add row j of `other` to row slots[j], in place.
+
+    slots          (m,)  -1 is skipped
+    inverse_scale  the one both sides were updated with
+
+    Where shifts differ, the sums of `other` are moved to the shift of `into`: binomial theorem.
+    """
+    unit = _unit(inverse_scale)
+    for row in range(slots.size):
+        slot = slots[row]
+        if slot < 0:
+            continue
+        for kind in range(into.kinds.shape[1]):
+            into.kinds[slot, kind] += other.kinds[row, kind]
+        if other.count[row] == 0:
+            continue
+        if into.count[slot] == 0:
+            into.shift[slot] = other.shift[row]
+        step = (other.shift[row] - into.shift[slot]) * unit
+        _add_sums(into.sums[slot], other.sums[row], other.count[row], step)
+        into.count[slot] += other.count[row]
+        into.zeros[slot] += other.zeros[row]
+        into.low[slot] = min(into.low[slot], other.low[row])
+        into.high[slot] = max(into.high[slot], other.high[row])
+
+
+@kernel
+def _add_sums(sums: NDArray[np.float64], more: NDArray[np.float64], n: int, step: float) -> None:
+    """Add power sums (4,) of n values whose shift lies `step` units above the one of `sums`."""
+    if step == 0.0:
+        for power in range(4):
+            sums[power] += more[power]
+        return
+    one, two, three, four = more[0], more[1], more[2], more[3]
+    sums[0] += one + n * step
+    sums[1] += two + step * (2.0 * one + n * step)
+    sums[2] += three + step * (3.0 * two + step * (3.0 * one + n * step))
+    sums[3] += four + step * (4.0 * three + step * (6.0 * two + step * (4.0 * one + n * step)))
+
+
+@kernel
+def mean(state: Moments, slot: int, inverse_scale: float) -> float:
+    """Mean of the finite values; NaN if there are none or their sum is out of range."""
+    n = state.count[slot]
+    if n == 0:
+        return math.nan
+    return _finite(state.shift[slot] + state.sums[slot, 0] / (n * _unit(inverse_scale)))
+
+
+@kernel
+def variance(state: Moments, slot: int, inverse_scale: float, ddof: int) -> float:
+    """Variance over n - ddof of the finite values; NaN if n <= ddof or it is out of range."""
+    n = state.count[slot]
+    if n <= ddof:
+        return math.nan
+    if state.low[slot] == state.high[slot]:
+        return 0.0
+    unit = _unit(inverse_scale)
+    second = max(state.sums[slot, 1] - state.sums[slot, 0] * state.sums[slot, 0] / n, 0.0)
+    return _finite(second / (n - ddof) / unit / unit)
+
+
+@kernel
+def skewness(state: Moments, slot: int) -> float:
+    """m₃ / m₂^1.5 of the finite values (not corrected); NaN for fewer than two distinct."""
+    n = state.count[slot]
+    if n == 0 or state.low[slot] == state.high[slot]:
+        return math.nan
+    one, two, three = state.sums[slot, 0] / n, state.sums[slot, 1] / n, state.sums[slot, 2] / n
+    second = two - one * one
+    if not second > 0.0:
+        return math.nan
+    return _finite((three - one * (3.0 * two - 2.0 * one * one)) / second**1.5)
+
+
+@kernel
+def kurtosis(state: Moments, slot: int) -> float:
+    """m₄ / m₂² - 3 of the finite values, 0 for a normal; NaN for fewer than two distinct."""
+    n = state.count[slot]
+    if n == 0 or state.low[slot] == state.high[slot]:
+        return math.nan
+    one, two = state.sums[slot, 0] / n, state.sums[slot, 1] / n
+    three, four = state.sums[slot, 2] / n, state.sums[slot, 3] / n
+    second = two - one * one
+    if not second > 0.0:
+        return math.nan
+    fourth = four - one * (4.0 * three - one * (6.0 * two - 3.0 * one * one))
+    return _finite(fourth / (second * second) - 3.0)
+
+
+@kernel
+def _finite(number: float) -> float:
+    return number if math.isfinite(number) else math.nan

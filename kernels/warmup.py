@@ -1,0 +1,108 @@
+"""Warmup: nothing in, every kernel compiled for its declared types out.
+
+In    nothing
+Out   the number of kernels, after one call each (two where a second type is declared)
+Not   when: a worker calls this before it joins its consumer group, for compiling takes seconds
+
+The arguments below are the declaration: int32 slots and codes, float64 values, int64 counts (uint32
+for the cells of a pane), writable C-contiguous arrays; bytes to unpack may be read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kernels import jit, sparse
+from kernels.measures import distances, divergences, significance
+from kernels.sketches import logbins, moments, values
+
+Entry = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+def compile_all() -> int:
+    """Call every kernel once per declared type; returns how many kernels there are."""
+    kernels = set()
+    for function, arguments in entries():
+        function(*arguments)
+        kernels.add(function)
+    return len(kernels)
+
+
+def entries() -> Iterator[Entry]:
+    """Every kernel with arguments of its declared types."""
+    yield jit.float_bits, (1.0,)
+    yield jit.bits_float, (np.uint64(0),)
+    yield jit.signed, (np.uint64(0),)
+    yield from _sparse()
+    yield from _moments()
+    for dtype in (np.uint32, np.int64):
+        yield from _logbins(dtype)
+    yield from _values()
+    yield from _measures()
+
+
+def _sparse() -> Iterator[Entry]:
+    buffer = np.zeros(sparse.packed_bound(2), np.uint8)
+    yield sparse.packed_bound, (2,)
+    yield sparse.pack_counts, (np.ones(2, np.int64), buffer)
+    yield sparse.pack_counts, (np.ones(2, np.uint32), buffer)
+    yield sparse.unpack_counts, (buffer, np.zeros(2, np.int64))
+    yield sparse.unpack_counts, (np.frombuffer(buffer.tobytes(), np.uint8), np.zeros(2, np.int64))
+
+
+def _moments() -> Iterator[Entry]:
+    slots, numbers = np.zeros(1, np.int32), np.ones(1)
+    state, other = moments.empty(1), moments.empty(1)
+    yield moments.update, (state, slots, numbers, 0.0, 1.0)
+    yield moments.merge, (state, slots, other, 1.0)
+    yield moments.mean, (state, 0, 1.0)
+    yield moments.variance, (state, 0, 1.0, 1)
+    yield moments.skewness, (state, 0)
+    yield moments.kurtosis, (state, 0)
+    yield moments.reset, (state, 0)
+
+
+def _logbins(dtype: type[np.uint32] | type[np.int64]) -> Iterator[Entry]:
+    slots, numbers = np.zeros(1, np.int32), np.ones(1)
+    state, pane = logbins.empty(1, dtype), logbins.empty(1)
+    edges = logbins.cell_edges(0.0, 1.0)
+    counts = np.zeros(logbins.CELLS, np.int64)
+    yield logbins.cell_of, (1.0, 0.0, 1.0)
+    yield logbins.cell_edges, (0.0, 1.0)
+    yield logbins.update, (state, slots, numbers, 0.0, 1.0)
+    yield logbins.merge, (state, slots, pane)
+    yield logbins.merge, (state, slots, logbins.empty(1, dtype))
+    yield logbins.quantiles, (state.counts[0], edges, 0.0, 1.0, np.array([0.5]), np.zeros(1))
+    yield logbins.regrid, (state.counts[0], edges, edges, counts)
+    yield logbins.reset, (state, 0)
+
+
+def _values() -> Iterator[Entry]:
+    slots, codes = np.zeros(1, np.int32), np.zeros(1, np.int32)
+    state, other = values.empty(1, 1), values.empty(1, 1)
+    table = values.build_table(np.ones(1))
+    yield values.build_table, (np.ones(1),)
+    yield values.lookup, (table, np.ones(1), codes)
+    yield values.update, (state, slots, codes)
+    yield values.merge, (state, slots, other)
+    yield values.reset, (state, 0)
+
+
+def _measures() -> Iterator[Entry]:
+    counts, edges = np.ones(2), np.arange(3.0)
+    yield divergences.psi, (counts, counts)
+    yield divergences.kl, (counts, counts)
+    yield divergences.jensen_shannon, (counts, counts)
+    yield divergences.hellinger, (counts, counts)
+    yield divergences.total_variation, (counts, counts)
+    yield divergences.l_infinity, (counts, counts)
+    yield divergences.culprit, (counts, counts)
+    yield distances.ks, (counts, counts)
+    yield distances.wasserstein, (counts, counts, counts)
+    yield distances.wasserstein_cells, (edges, counts, counts)
+    yield significance.chi_square, (counts, counts)
+    yield significance.pooled, (counts, counts, 5.0)
+    yield significance.benjamini_hochberg, (counts,)

@@ -1,0 +1,66 @@
+"""Jit: bits of floats, and that compiled and plain kernels agree to the byte."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernels.jit import IS_COMPILED, bits_float, float_bits, signed
+from kernels.sketches import moments
+
+ROOT = Path(__file__).parents[2]
+DIGEST = """
+import hashlib
+import numpy as np
+from tests.laws import SKETCHES, SLOTS
+digest = hashlib.sha256()
+for sketch in SKETCHES:
+    rng = np.random.default_rng(7)
+    state = sketch.fed(rng.integers(-1, SLOTS, 500).astype(np.int32), sketch.draw(rng, 500))
+    other = sketch.fed(rng.integers(-1, SLOTS, 500).astype(np.int32), sketch.draw(rng, 500))
+    sketch.merge(state, np.arange(SLOTS, dtype=np.int32), other)
+    for array in state:
+        digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_bits_survive_the_way_through_a_float(bits: int) -> None:
+    assert int(float_bits(bits_float(np.uint64(bits)))) == bits
+
+
+def test_signed_leaves_the_largest_int64_as_it_is() -> None:
+    assert signed(np.uint64(2**63 - 1)) == 2**63 - 1
+
+
+def test_plain_kernels_give_the_same_bytes_as_compiled_ones() -> None:
+    plain = dict(os.environ, NUMBA_DISABLE_JIT="1")
+    compiled = dict(os.environ, NUMBA_DISABLE_JIT="0")
+    assert _digest(plain) == _digest(compiled)
+
+
+@pytest.mark.skipif(IS_COMPILED, reason="compiled code never warns")
+def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
+    state = moments.empty(1)
+    moments.update(state, np.zeros(2, np.int32), np.array([1e308, -1e308]), 0.0, 1.0)
+    assert np.isinf(state.sums[0, 1])
+
+
+def _digest(environment: dict[str, str]) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", DIGEST],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout
