@@ -1,0 +1,1 @@
+"""Kafka: what the embedded broker (`stream/broker.py`) needs beside itself."""
