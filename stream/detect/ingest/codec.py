@@ -1,0 +1,88 @@
+"""Codec: message bytes in, JSON values out; refuses with reason, field and detail.
+
+In    the bytes of one Kafka message
+Out   what JSON says, where the bare words NaN, Infinity and -Infinity are numbers
+Not   what the values mean (columns.py); what becomes of a refusal (ingestor.py)
+
+orjson is the parser. It refuses bare NaN and Infinity, which Python's own json writes and which
+are the very thing we are here to count, so only messages that hold one of these words are read
+again by the standard library, held to orjson's rules in everything else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import orjson
+
+from stream.detect.specs import LimitSpec
+
+RAW_BYTES_KEPT = 3_072  # 4 KiB as base64
+
+
+class Refused(Exception):
+    """A message or an event that cannot be counted; becomes a dead letter."""
+
+    def __init__(self, reason: str, *, field: str | None = None, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.field = field
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A refused event with its reason and the place it came from."""
+
+    reason: str
+    field: str | None
+    detail: str
+    offset: int
+    raw: bytes
+
+
+def parse(value: bytes | None, limits: LimitSpec) -> Any:
+    """Read one message. Raises Refused: too_large, not_json, too_deep."""
+    if not value:
+        raise Refused("not_json", detail="the message is empty")
+    if len(value) > limits.max_message_bytes:
+        raise Refused(
+            "too_large",
+            detail=f"{len(value)} bytes, at most {limits.max_message_bytes} are accepted",
+        )
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        if "ecursion" in str(error):
+            raise Refused("too_deep", detail="nested too deeply to be read") from None
+        if b"NaN" in value or b"Infinity" in value:
+            return _parse_with_nan(value)
+        raise Refused("not_json", detail=str(error)) from None
+
+
+def _parse_with_nan(value: bytes) -> Any:
+    try:
+        text = value.decode("utf-8")
+        return json.loads(text, parse_float=_finite, parse_int=_bounded)
+    except RecursionError:
+        raise Refused("too_deep", detail="nested too deeply to be read") from None
+    except ValueError as error:
+        raise Refused("not_json", detail=str(error)) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"number {text[:32]} is beyond a double")
+    return number
+
+
+def _bounded(text: str) -> int | float:
+    """Integers beyond 64 bits become floats, as in orjson; beyond a double they are refused."""
+    if len(text) > 20:
+        return _finite(text)
+    number = int(text)
+    return number if -(2**63) <= number < 2**64 else float(number)

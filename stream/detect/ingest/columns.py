@@ -1,0 +1,167 @@
+"""Columns: events in, one array per feature out.
+
+In    parsed messages of one partition in log order: an event, an array, or a columnar batch
+Out   `Columns` per run of events of one (model, version), and a dead letter per refused event
+Not   windows (windows.py), sketches (sketches.py)
+
+A column can hold numbers, texts and vectors side by side, as JSON can; which of them counts is
+known later, from configuration or reference. Missing numbers carry their kind as NaN payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, NULL, NULL_BITS
+from stream.detect.specs import LimitSpec
+
+NULL_CODE, ABSENT_CODE, MISTYPED_CODE = -1, -2, -3  # codes of what is not a text
+
+_ABSENT = object()  # the mark of a key that is not in an event
+
+
+@dataclass(slots=True)
+class Column:
+    """One feature of a run of events; parts that hold no value are None.
+
+    numbers  (n,)  float64, missing kinds as NaN payloads
+    codes    (n,)  int32 into `texts`, or one of the negative codes
+    norms    (n,)  float64 Euclidean lengths of arrays of numbers, missing as in `numbers`
+    """
+
+    numbers: NDArray[np.float64] | None
+    codes: NDArray[np.int32] | None
+    texts: list[str]
+    norms: NDArray[np.float64] | None
+
+
+@dataclass(slots=True)
+class Columns:
+    """A run of events of one (model, version) in log order.
+
+    rows       (n,)  position of each event among all events of the batch
+    errors     (n,)  bool, status is "error"
+    columns          "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
+    segments         one dict per event, or None where no event has any
+    """
+
+    model: str
+    version: str
+    ids: list[str]
+    rows: NDArray[np.int64]
+    errors: NDArray[np.bool_]
+    columns: dict[str, Column]
+    segments: list[dict[str, Any] | None] | None
+
+
+def column_of(values: Sequence[Any], limits: LimitSpec) -> Column:
+    """An array of JSON values, `_ABSENT` where the key is missing, as a column."""
+    kinds = set(map(type, values))
+    if kinds <= {float, int}:
+        return Column(np.array(values, np.float64), None, [], None)
+    if kinds == {str}:
+        codes, texts = _encode(values, limits)
+        return Column(None, codes, texts, None)
+    if kinds <= {float, int, type(None), object}:
+        marks = {None: NULL, _ABSENT: ABSENT}
+        numbers = np.array([v if type(v) is float else marks.get(v, v) for v in values], np.float64)
+        return Column(_with_kinds(numbers, values), None, [], None)
+    return _mixed(values, kinds, limits)
+
+
+def _with_kinds(numbers: NDArray[np.float64], values: Sequence[Any]) -> NDArray[np.float64]:
+    # A NaN payload survives an array of Python floats on today's CPUs, but nobody promises it.
+    missing = [i for i, v in enumerate(values) if v is None or v is _ABSENT]
+    if missing:
+        numbers[missing] = [NULL if values[i] is None else ABSENT for i in missing]
+    return numbers
+
+
+def _encode(values: Sequence[str], limits: LimitSpec) -> tuple[NDArray[np.int32], list[str]]:
+    known: dict[str, int] = {}
+    code = known.setdefault
+    codes = np.array([code(v, len(known)) for v in values], np.int32)
+    return codes, [_short(text, limits.max_text) for text in known]
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column:
+    """A column with texts, booleans, arrays or objects in it: each part separately."""
+    n = len(values)
+    numbers, norms = np.full(n, MISTYPED), np.full(n, MISTYPED)
+    codes = np.full(n, MISTYPED_CODE, np.int32)
+    known: dict[str, int] = {}
+    for i, value in enumerate(values):
+        kind = type(value)
+        if kind is float or kind is int:
+            numbers[i] = value
+        elif kind is str or kind is bool:
+            text = value if kind is str else str(value).lower()
+            codes[i] = known.setdefault(text, len(known))
+        elif value is None or value is _ABSENT:
+            numbers[i] = norms[i] = NULL if value is None else ABSENT
+            codes[i] = NULL_CODE if value is None else ABSENT_CODE
+        elif kind is list:
+            norms[i] = _norm(value)
+    return Column(
+        numbers if kinds & {float, int} or not known else None,
+        codes if known else None,
+        [_short(text, limits.max_text) for text in known],
+        norms if list in kinds else None,
+    )
+
+
+def _norm(values: list[Any]) -> float:
+    """Euclidean length; NaN for an array with null in it, MISTYPED for anything but numbers."""
+    try:
+        return sqrt(sum(v * v for v in values if type(v) is not bool or 1 / 0))
+    except OverflowError:
+        return float("inf")
+    except (TypeError, ZeroDivisionError):
+        return float("nan") if _only_nulls_besides_numbers(values) else float(MISTYPED)
+
+
+def _only_nulls_besides_numbers(values: list[Any]) -> bool:
+    return all(v is None or type(v) is float or type(v) is int for v in values)
+
+
+def texts_of(column: Column) -> tuple[NDArray[np.int32], list[str]]:
+    """The column as categories; numbers become their shortest text (`3`, `0.5`)."""
+    if column.numbers is None:
+        assert column.codes is not None  # a column without numbers has texts
+        return column.codes, column.texts
+    codes = column.codes
+    codes = np.full(len(column.numbers), MISTYPED_CODE, np.int32) if codes is None else codes.copy()
+    bits = column.numbers.view(np.uint64)
+    codes[bits == NULL_BITS] = NULL_CODE
+    codes[bits == ABSENT_BITS] = ABSENT_CODE
+    there = np.flatnonzero(~np.isnan(column.numbers))
+    values, inverse = np.unique(column.numbers[there], return_inverse=True)
+    known = {text: i for i, text in enumerate(column.texts)}
+    recoded = [known.setdefault(_text_of(v), len(known)) for v in values.tolist()]
+    codes[there] = np.array(recoded, np.int32)[inverse]
+    return codes, list(known)
+
+
+def _text_of(number: float) -> str:
+    return str(int(number)) if number % 1 == 0 else repr(number)
+
+
+def numbers_of(column: Column) -> NDArray[np.float64]:
+    """The column as numbers; texts are MISTYPED."""
+    if column.numbers is not None:
+        return column.numbers
+    assert column.codes is not None  # a column without numbers has texts
+    numbers = np.full(len(column.codes), MISTYPED)
+    numbers[column.codes == NULL_CODE] = NULL
+    numbers[column.codes == ABSENT_CODE] = ABSENT
+    return numbers

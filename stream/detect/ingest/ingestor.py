@@ -1,0 +1,309 @@
+"""Ingestor: messages of one source partition in, partials and dead letters out.
+
+In    fetched messages in offset order, idle decisions
+Out   `Intake` per call: partials and a marker to send, dead letters, counts for metrics
+Not   Kafka, clocks, threads: who calls and what is done with the answer (agents.py, replay)
+
+After a call everything below `safe_offset` is in what was handed out. Once that is acknowledged
+`safe_offset` and `progress` may be committed, together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
+from stream.detect.ingest.columns import Columns, numbers_of
+from stream.detect.ingest.events import Decoded, Messages, Reader
+from stream.detect.ingest.sketches import StreamSketches
+from stream.detect.ingest.windows import (
+    COUNTED,
+    NEVER_MS,
+    TOO_FAR_AHEAD,
+    TOO_LATE,
+    PartitionTime,
+    Placement,
+    Progress,
+)
+from stream.detect.partials import Marker, Partial
+from stream.detect.references import Reference
+from stream.detect.specs import DetectorSpec
+from stream.detect.states import Stream
+from stream.detect.times import rfc3339
+
+ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
+
+
+@dataclass(slots=True)
+class Intake:
+    """What one call hands out.
+
+    counted  events by (model, version)
+    late     of these, events that came after their pane was sent
+    latencies_ms  of these, by (model, version), as many entries as runs; NaN where there is none
+    """
+
+    partials: list[Partial] = field(default_factory=list)
+    marker: Marker | None = None
+    dead: list[DeadLetter] = field(default_factory=list)
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    late: int = 0
+    latencies_ms: list[tuple[tuple[str, str], NDArray[np.float64]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _OpenPart:
+    """A part of a pane that can still grow."""
+
+    sketches: StreamSketches
+    slot: int
+    first_offset: int
+    last_offset: int
+    before_ms: int  # the watermark before its first event
+
+
+PartKey = tuple[Stream, int, int]  # stream, pane, part
+
+
+class Sketchbook:
+    """The sketches of all (model, version) pairs a worker sees; shared by its partitions."""
+
+    def __init__(self, spec: DetectorSpec, reference_of: ReferenceOf) -> None:
+        self._spec = spec
+        self._reference_of = reference_of
+        self._current: dict[tuple[str, str], StreamSketches] = {}
+
+    def current(self, model: str, version: str) -> StreamSketches:
+        """Where new parts of a model are opened: sketches under today's reference."""
+        reference = self._reference_of(model, version)
+        sketches = self._current.get((model, version))
+        if sketches is None or sketches.reference is not reference:
+            sketches = StreamSketches(self._spec.model(model), reference, self._spec.limits)
+            self._current[model, version] = sketches
+        return sketches
+
+    def is_full(self, model: str, version: str) -> bool:
+        """Whether the worker has no room for one more (model, version)."""
+        known = self._current
+        return (model, version) not in known and len(known) >= self._spec.limits.max_models
+
+
+class Ingestor:
+    """The ingest side of one source partition."""
+
+    def __init__(
+        self,
+        spec: DetectorSpec,
+        sketchbook: Sketchbook,
+        *,
+        partition: int,
+        partitions: int,
+        next_offset: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self._spec = spec
+        self._sketchbook = sketchbook
+        self._partition, self._partitions = partition, partitions
+        self._next_offset = next_offset
+        self._time = PartitionTime(spec.time, progress or Progress())
+        self._open: dict[PartKey, _OpenPart] = {}
+        self._marked_pane = NEVER_MS
+        self._was_idle = False
+
+    @property
+    def watermark_ms(self) -> int:
+        """The partition's watermark; very negative before the first event."""
+        return self._time.watermark_ms
+
+    def add(self, messages: Messages) -> Intake:
+        """Count a fetch; hand out the parts that are complete now."""
+        decoded = Reader(self._spec.limits).read(messages)
+        intake = Intake(dead=decoded.dead)
+        placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
+        for run in decoded.runs:
+            if self._sketchbook.is_full(run.model, run.version):
+                self._refuse_run(intake, decoded, run, messages)
+            else:
+                self._add_run(intake, decoded, placement, run)
+        self._refuse_untimely(intake, decoded, placement, messages)
+        if len(messages.offsets):
+            self._next_offset = messages.offsets[-1] + 1
+        self._hand_out(intake, is_idle=False)
+        return intake
+
+    def idle(self, elapsed_ms: int) -> Intake:
+        """Nothing came for so long (wall clock, not lagging): move the watermark by it."""
+        intake = Intake()
+        if self._time.watermark_ms > NEVER_MS:
+            self._time.idle(self._time.watermark_ms + elapsed_ms, self._next_offset)
+        self._hand_out(intake, is_idle=True)
+        return intake
+
+    def finish(self) -> Intake:
+        """There will never be another event: hand out everything."""
+        self._time.idle(-NEVER_MS, self._next_offset)
+        intake = Intake()
+        self._hand_out(intake, is_idle=True)
+        return intake
+
+    def drop(self) -> None:
+        """Forget all open parts: another worker has the partition now."""
+        for part in self._open.values():
+            part.sketches.discard(part.slot)
+        self._open.clear()
+
+    def commit_point(self) -> tuple[int, Progress]:
+        """The safe offset, and what to commit with it."""
+        first = min(
+            self._open.values(), key=lambda part: part.first_offset, default=None
+        )  # fmt: skip
+        if first is None:
+            progress = self._time.progress_at(self._next_offset, self.watermark_ms)
+            return self._next_offset, progress
+        return first.first_offset, self._time.progress_at(first.first_offset, first.before_ms)
+
+    def _add_run(
+        self, intake: Intake, decoded: Decoded, placement: Placement, run: Columns
+    ) -> None:
+        rows = run.rows
+        counted = placement.verdicts[rows] == COUNTED
+        if not counted.any():
+            return
+        panes, parts = placement.panes[rows], placement.parts[rows]
+        intake.counted[run.model, run.version] += int(counted.sum())
+        intake.late += int((counted & (parts > 0)).sum())
+        if (latency := run.columns.get("service.latency_ms")) is not None:
+            intake.latencies_ms.append(((run.model, run.version), numbers_of(latency)[counted]))
+        for segments in self._segmentations(run):
+            for sketches, slots in self._slots(
+                decoded, placement, run, np.where(counted, panes, -1), parts, segments
+            ):
+                sketches.update(slots, run)
+
+    def _segmentations(self, run: Columns) -> Iterator[list[str] | None]:
+        """The run as a whole, then cut by each configured segment."""
+        yield None
+        for name in self._spec.model(run.model).segments:
+            values = [(segment or {}).get(name) for segment in run.segments or []]
+            if not values and (column := run.columns.get(f"feature.{name}")):
+                values = [
+                    column.texts[code] if code >= 0 else None
+                    for code in (column.codes.tolist() if column.codes is not None else [])
+                ]
+            if values:
+                yield ["" if v is None else f"{name}={v}" for v in values]
+
+    def _slots(
+        self,
+        decoded: Decoded,
+        placement: Placement,
+        run: Columns,
+        panes: NDArray[np.int64],
+        parts: NDArray[np.int64],
+        segments: list[str] | None,
+    ) -> Iterator[tuple[StreamSketches, NDArray[np.int32]]]:
+        """The slot of each event, -1 for none; more than once if a reference just changed."""
+        keys: dict[tuple[str, int, int], int] = {}
+        names = segments or [""] * len(panes)
+        index = np.array(
+            [
+                -1 if pane < 0 or (segments and not name) else keys.setdefault(
+                    (name, pane, part), len(keys)
+                )
+                for name, pane, part in zip(names, panes.tolist(), parts.tolist(), strict=True)
+            ],
+            np.int64,
+        )  # fmt: skip
+        by_sketches: dict[int, tuple[StreamSketches, NDArray[np.int32]]] = {}
+        for (name, pane, part), i in keys.items():
+            mine = index == i
+            rows = run.rows[mine]
+            stream = Stream(run.model, run.version, name)
+            opened = self._part((stream, pane, part), rows, decoded, placement)
+            _, slots = by_sketches.setdefault(
+                id(opened.sketches), (opened.sketches, np.full(len(panes), -1, np.int32))
+            )
+            slots[mine] = opened.slot
+        yield from by_sketches.values()
+
+    def _part(
+        self, key: PartKey, rows: NDArray[np.int64], decoded: Decoded, placement: Placement
+    ) -> _OpenPart:
+        part = self._open.get(key)
+        first, last = int(decoded.offsets[rows[0]]), int(decoded.offsets[rows[-1]])
+        if part is None:
+            sketches = self._sketchbook.current(key[0].model, key[0].version)
+            before_ms = int(placement.before_ms[rows[0]])
+            part = _OpenPart(sketches, sketches.open(), first, last, before_ms)
+            self._open[key] = part
+        part.last_offset = last
+        return part
+
+    def _hand_out(self, intake: Intake, *, is_idle: bool) -> None:
+        complete = sorted(k for k in self._open if self._time.is_complete(k[1], k[2]))
+        for key in complete:
+            stream, pane, part = key
+            opened = self._open.pop(key)
+            reference = opened.sketches.reference
+            state = opened.sketches.close(opened.slot)
+            state.late = state.events if part else 0
+            intake.partials.append(
+                Partial(
+                    stream=stream,
+                    source=self._partition,
+                    pane=pane,
+                    part=part,
+                    first_offset=opened.first_offset,
+                    last_offset=opened.last_offset,
+                    reference_id=reference.id if reference else None,
+                    config_hash=self._spec.config_hash,
+                    state=state,
+                )
+            )
+        pane = self.watermark_ms // self._spec.time.pane_ms
+        if pane > self._marked_pane or is_idle or self._was_idle:
+            self._marked_pane, self._was_idle = pane, is_idle
+            intake.marker = Marker(
+                source=self._partition,
+                sources=self._partitions,
+                watermark_ms=self.watermark_ms,
+                is_idle=is_idle,
+            )
+
+    def _refuse_untimely(
+        self, intake: Intake, decoded: Decoded, placement: Placement, messages: Messages
+    ) -> None:
+        verdicts = placement.verdicts
+        for row in np.flatnonzero((verdicts == TOO_FAR_AHEAD) | (verdicts == TOO_LATE)).tolist():
+            ts = rfc3339(int(decoded.times_ms[row]))
+            if verdicts[row] == TOO_FAR_AHEAD:
+                came = rfc3339(int(decoded.arrivals_ms[row]))
+                reason, detail = "too_far_ahead", f"event time {ts} is ahead of its arrival {came}"
+            else:
+                watermark = rfc3339(max(0, int(placement.before_ms[row])))
+                reason, detail = "too_late", f"event time {ts}, watermark {watermark}"
+            offset = int(decoded.offsets[row])
+            intake.dead.append(_dead(reason, detail, offset, messages))
+
+    def _refuse_run(
+        self, intake: Intake, decoded: Decoded, run: Columns, messages: Messages
+    ) -> None:
+        limit = self._spec.limits.max_models
+        detail = f"model {run.model}/{run.version}: this worker already watches {limit}"
+        for row in run.rows.tolist():
+            offset = int(decoded.offsets[row])
+            intake.dead.append(_dead("too_many_models", detail, offset, messages, "model"))
+
+
+def _dead(
+    reason: str, detail: str, offset: int, messages: Messages, field: str = "ts"
+) -> DeadLetter:
+    raw = messages.values[int(np.searchsorted(messages.offsets, offset))] or b""
+    return DeadLetter(
+        reason=reason, field=field, detail=detail, offset=offset, raw=bytes(raw[:RAW_BYTES_KEPT])
+    )

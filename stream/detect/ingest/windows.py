@@ -1,0 +1,135 @@
+"""Windows: event times in, panes and lateness out.
+
+In    times and arrivals of a batch of one source partition, in log order
+Out   for each event the pane it belongs to, its part, and whether it is counted
+Not   rows of sketches for a pane (sketches.py), sending it (ingestor.py)
+
+Everything here is a function of the log: the watermark of a partition is the largest accepted
+event time - grace, taken event by event, so the way batches are cut changes nothing. The one
+decision taken by wall clock, that a partition is idle, is kept as a `Floor` with its offset and
+travels in the commit, so a replay takes it at the same place.
+
+    pane    0        1        2        3          part 0 of a pane is what came in time; an event
+    time    |--------|--------|--------|------    of pane 0 that comes while the watermark is in
+    watermark           ^                         pane 2 goes to part 2 of pane 0, sent when the
+                                                  watermark leaves pane 2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.detect.specs import TimeSpec
+
+NEVER_MS = -(2**62)  # the watermark before the first event
+
+COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT = 0, 1, 2, 3
+
+
+class Floor(NamedTuple):
+    """From this offset on the watermark is at least so much, because the partition was idle."""
+
+    offset: int
+    watermark_ms: int
+
+
+class Progress(NamedTuple):
+    """What a commit says beside the safe offset; enough to replay from there identically.
+
+    watermark_ms   before the event at the safe offset
+    sent_ms        parts that this watermark had closed were all sent
+    floors         idle decisions after the safe offset
+    """
+
+    watermark_ms: int = NEVER_MS
+    sent_ms: int = NEVER_MS
+    floors: tuple[Floor, ...] = ()
+
+
+class Placement(NamedTuple):
+    """Where each event of a batch goes.
+
+    panes      (n,) int64   index of the pane, event time // pane length
+    parts      (n,) int64   0 in time, else panes between the event's own and that of its arrival
+    before_ms  (n,) int64   watermark before the event
+    verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE or ALREADY_SENT
+    """
+
+    panes: NDArray[np.int64]
+    parts: NDArray[np.int64]
+    before_ms: NDArray[np.int64]
+    verdicts: NDArray[np.int8]
+
+
+@dataclass(slots=True)
+class PartitionTime:
+    """The watermark of one source partition."""
+
+    spec: TimeSpec
+    progress: Progress = Progress()
+    _event_ms: int = field(init=False)  # largest accepted event time - grace
+    _floors: list[Floor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._event_ms = self.progress.watermark_ms
+        self._floors = list(self.progress.floors)
+
+    @property
+    def watermark_ms(self) -> int:
+        """Now; NEVER_MS before the first event."""
+        floors = (floor.watermark_ms for floor in self._floors)
+        return max(self._event_ms, self.progress.sent_ms, *floors)
+
+    def place(
+        self,
+        times_ms: NDArray[np.int64],
+        arrivals_ms: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+    ) -> Placement:
+        """Pane, part and verdict of each event; moves the watermark."""
+        spec, pane_ms = self.spec, self.spec.pane_ms
+        ahead = times_ms > arrivals_ms + spec.max_ahead_ms
+        own_ms = np.where(ahead, NEVER_MS, times_ms - spec.grace_ms)
+        after_ms = np.maximum.accumulate(np.append(self._event_ms, own_ms))
+        before_ms = after_ms[:-1]
+        for floor in self._floors:
+            raised = np.maximum(before_ms, floor.watermark_ms)
+            before_ms = np.where(offsets >= floor.offset, raised, before_ms)
+        self._event_ms = int(after_ms[-1])
+
+        panes = times_ms // pane_ms
+        ends_ms = (panes + 1) * pane_ms
+        late = ends_ms <= before_ms
+        arrival_panes = before_ms // pane_ms
+        parts = np.where(late, arrival_panes - panes, 0)
+        closes_ms = np.where(late, (arrival_panes + 1) * pane_ms, ends_ms)
+        verdicts = np.zeros(len(times_ms), np.int8)
+        verdicts[closes_ms <= self.progress.sent_ms] = ALREADY_SENT
+        verdicts[late & (before_ms - ends_ms >= spec.revise_for_ms)] = TOO_LATE
+        verdicts[ahead] = TOO_FAR_AHEAD
+        return Placement(panes, parts, before_ms, verdicts)
+
+    def idle(self, watermark_ms: int, next_offset: int) -> None:
+        """Raise the watermark by decision of the wall clock, for all events from next_offset on."""
+        if watermark_ms > self.watermark_ms:
+            self._floors = [f for f in self._floors if f.offset != next_offset]
+            self._floors.append(Floor(next_offset, watermark_ms))
+
+    def is_complete(self, pane: int, part: int) -> bool:
+        """Whether nothing can join this part any more."""
+        return (pane + part + 1) * self.spec.pane_ms <= self.watermark_ms
+
+    def progress_at(self, safe_offset: int, before_ms: int) -> Progress:
+        """What to commit when everything below safe_offset is sent.
+
+        before_ms  the watermark before the event at safe_offset
+        """
+        # A floor below the safe offset is part of before_ms; every event to come lies after it.
+        past = [f.watermark_ms for f in self._floors if f.offset <= safe_offset]
+        self._event_ms = max([self._event_ms, *past])
+        self._floors = [f for f in self._floors if f.offset > safe_offset]
+        return Progress(before_ms, self.watermark_ms, tuple(self._floors))

@@ -1,0 +1,194 @@
+"""Judge: partials of one partition of the partials topic in, windows and alerts out.
+
+In    partials and markers in offset order
+Out   `Verdicts` per call: window summaries, alert events, orphans
+Not   Kafka, clocks, threads: who calls and what is done with the answer (agents.py, replay)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from kernels.measures import significance
+from stream.detect.judge import rules
+from stream.detect.judge.alerts import AlertBook
+from stream.detect.judge.gather import NEVER_MS, Due, Gather, Orphan
+from stream.detect.judge.measures import Comparison, compare
+from stream.detect.judge.rules import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
+from stream.detect.judge.summaries import digest, summarise, tidy
+from stream.detect.partials import Marker, Partial
+from stream.detect.references import Reference
+from stream.detect.specs import DetectorSpec
+from stream.detect.states import FeatureState, Stream, WindowState
+
+ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What one call hands out.
+
+    windows  summaries with verdicts, contract driftline.window/1
+    alerts   alert events, contract driftline.alert.v1
+    orphans  parts that came after their window was final
+    """
+
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    orphans: list[Orphan] = field(default_factory=list)
+
+
+class Judge:
+    """The judge side of one partition of the partials topic."""
+
+    def __init__(
+        self,
+        spec: DetectorSpec,
+        reference_of: ReferenceOf,
+        *,
+        topic: str = "predictions",
+        next_offset: int = 0,
+        judged_to_ms: int = NEVER_MS,
+    ) -> None:
+        self._spec = spec
+        self._reference_of = reference_of
+        self._topic = topic
+        self._gather = Gather(spec, next_offset=next_offset)
+        self._judged_to_ms = judged_to_ms  # what ends here or earlier was told before a restart
+        self._books: dict[Stream, AlertBook] = {}
+        self._previous: dict[tuple[Stream, int], Reference] = {}
+
+    @property
+    def watermark_ms(self) -> int:
+        """Windows that end here or earlier are judged; very negative until all sources spoke."""
+        return max(self._gather.watermark_ms, self._judged_to_ms)
+
+    def commit_point(self) -> tuple[int, int]:
+        """The safe offset, and the watermark up to which windows were handed out."""
+        return self._gather.safe_offset(), self.watermark_ms
+
+    def add(self, items: list[tuple[int, Partial | Marker]]) -> Verdicts:
+        """Take messages (offset, item); hand out windows that are complete or changed now."""
+        verdicts = Verdicts()
+        for offset, item in items:
+            orphan = self._gather.add(item, offset)
+            if orphan is not None:
+                verdicts.orphans.append(orphan)
+            elif isinstance(item, Marker):
+                self._judge_due(verdicts)
+        return verdicts
+
+    def firing(self) -> dict[Stream, list[str]]:
+        """Fingerprints of firing alerts by stream."""
+        return {stream: book.firing() for stream, book in self._books.items()}
+
+    def _judge_due(self, verdicts: Verdicts) -> None:
+        for due in self._gather.due():
+            window, alerts = self._judge(due)
+            if due.window.end_ms > self._judged_to_ms:
+                verdicts.windows.append(window)
+                verdicts.alerts += alerts
+
+    def _judge(self, due: Due) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        stream = due.window.stream
+        model = self._spec.model(stream.model)
+        references = self._references(due)
+        comparisons = _compare(due, references)
+        by_feature: dict[str, dict[str, Comparison]] = {}
+        for name, compared in comparisons.items():
+            for feature, comparison in compared.items():
+                by_feature.setdefault(feature, {})[name] = comparison
+        ids = {name: reference.id for name, reference in references.items()}
+        summary = summarise(due, by_feature, ids, self._spec.config_hash, self._topic)
+        reading = Reading(due, summary, references, comparisons)
+        findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
+        _write_verdicts(summary, findings)
+        book = self._books.get(stream)
+        if book is None:
+            book = self._books[stream] = AlertBook(stream, model, self._spec.config_hash)
+        alerts = book.observe(findings, reading)
+        self._keep_as_previous(due, findings)
+        return tidy(summary), alerts
+
+    def _references(self, due: Due) -> dict[str, Reference]:
+        stream = due.window.stream
+        training = self._reference_of(stream.model, stream.version)
+        previous = self._previous.get((stream, due.window.length_ms))
+        found = {}
+        if training is not None:
+            found["training"] = training
+        if previous is not None and self._spec.model(stream.model).keep_previous:
+            found["previous"] = previous
+        return found
+
+    def _keep_as_previous(self, due: Due, findings: list[Finding]) -> None:
+        """A window in an incident never becomes reference; drift alone is no incident."""
+        if due.state is None or not due.state.events or due.revision:
+            return
+        if any(f.verdict == BREACH and f.rule.kind != "drift" for f in findings):
+            return
+        stream, length_ms, start_ms = due.window
+        self._previous[stream, length_ms] = Reference(
+            digest("previous", *stream, length_ms, start_ms),
+            stream.model,
+            stream.version,
+            due.state,
+        )
+
+
+def _compare(due: Due, references: Mapping[str, Reference]) -> dict[str, dict[str, Comparison]]:
+    """Every feature of the window beside every reference, with q-values over the features."""
+    state = due.state
+    if state is None:
+        return {}
+    compared: dict[str, dict[str, Comparison]] = {}
+    for name, reference in references.items():
+        known = state.features.keys() | reference.state.features.keys()
+        found = {
+            feature: comparison
+            for feature in sorted(known)
+            if not feature.startswith("service.")
+            and (comparison := _compare_feature(feature, state, reference))
+        }
+        p_values = np.array([c.p_values.get("psi", nan) for c in found.values()])
+        q_values = significance.benjamini_hochberg(p_values) if len(found) else p_values
+        for comparison, q_value in zip(found.values(), q_values.tolist(), strict=True):
+            comparison.q_value = q_value
+        compared[name] = found
+    return compared
+
+
+def _compare_feature(name: str, state: WindowState, reference: Reference) -> Comparison | None:
+    # A feature that vanished is compared too: all of it is missing.
+    return compare(name, state.features.get(name, FeatureState()), state.events, reference)
+
+
+RANK = (NO_DATA, OK, NOT_ENOUGH, BREACH)  # of several findings the last of these counts
+
+
+def _write_verdicts(summary: dict[str, Any], findings: list[Finding]) -> None:
+    """The worst verdict of the window, and of each feature under each reference."""
+    verdicts = {finding.verdict for finding in findings}
+    worst = max(verdicts, key=RANK.index, default=NOT_ENOUGH if summary["count"] else NO_DATA)
+    summary["verdict"] = worst
+    for finding in findings:
+        for body in _bodies(summary, finding.feature):
+            measures = body.get("measures", {}).get(finding.reference)
+            if measures is not None:
+                told = measures.get("verdict", NO_DATA)
+                measures["verdict"] = max(told, finding.verdict, key=RANK.index)
+
+
+def _bodies(summary: dict[str, Any], feature: str | None) -> list[dict[str, Any]]:
+    section, _, name = (feature or "").partition(".")
+    prediction = summary["prediction"] or {}
+    if section == "feature":
+        return [summary["features"][name]] if name in summary["features"] else []
+    if section == "prediction" and prediction:
+        return [prediction.get("label", prediction) if name == "label" else prediction]
+    return []

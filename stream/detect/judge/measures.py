@@ -1,0 +1,267 @@
+"""Measures: a feature's window and its reference in, distances and their chance level out.
+
+In    two `FeatureState`s and the reference's frozen edges
+Out   `Comparison`: counts on the same bins and every measure of them
+Not   what is too far (rules.py); the formulas themselves (kernels/measures)
+
+Bins of a number: the reference's deciles, and one for missing values on both sides. Bins of a
+category: one per reference category, one for unseen values, one for missing values. KS,
+Wasserstein and moments are of the observed values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import log, nan, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc, kolmogorov
+
+from kernels.measures import distances, divergences, significance
+from kernels.sketches import logbins, moments
+from stream.detect.references import Reference
+from stream.detect.states import FeatureState, NumberState
+
+SMALLEST_N = 30  # values on either side; with fewer no measure is given
+SMALLEST_EXPECTED = 5.0  # per bin in the chance level; rarer bins are pooled (Cochran 1954)
+
+Counts = NDArray[np.float64]
+
+# Measures of the histogram share its chance level, the others that of Kolmogorov and Smirnov.
+ON_BINS = ("psi", "jensen_shannon", "kl", "hellinger", "total_variation", "l_infinity", "chi2")
+OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
+ON_VALUES = ("ks", "wasserstein", "wasserstein_normed")
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One feature of a window beside its reference.
+
+    labels            what each bin is: "<= 7", "UA", "unseen", "missing"
+    reference         (n_bins,) counts, and `current` likewise
+    edges, span       inner edges of a number; smallest and largest value of the reference
+    outside           values of the window below and above the span, to a cell
+    values            measure by name; NaN where it is undefined
+    p_values          chance of a value as large on unchanged data, by measure
+    null_expectation  what the measure is on unchanged data on average, where that is known
+    """
+
+    feature: str
+    kind: str
+    labels: list[str]
+    reference: Counts
+    current: Counts
+    n: int
+    n_reference: int
+    edges: list[float] = field(default_factory=list)
+    span: tuple[float, float] = (nan, nan)
+    outside: tuple[int, int] = (0, 0)
+    values: dict[str, float] = field(default_factory=dict)
+    p_values: dict[str, float] = field(default_factory=dict)
+    null_expectation: dict[str, float] = field(default_factory=dict)
+    q_value: float = nan
+
+
+def compare(
+    name: str, current: FeatureState, events: int, reference: Reference
+) -> Comparison | None:
+    """The feature beside its reference; None if the reference does not know it in this kind."""
+    known = reference.feature(name)
+    if known is None:
+        return None
+    kind = known.kind
+    if kind == "category":
+        comparison = _compare_categories(name, current, events, known, reference)
+    elif known.number is not None:
+        comparison = _compare_numbers(name, current, events, known.number, reference)
+    else:
+        return None
+    comparison.kind = kind
+    if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
+        _measure_bins(comparison)
+    return comparison
+
+
+def _compare_categories(
+    name: str, current: FeatureState, events: int, known: FeatureState, reference: Reference
+) -> Comparison:
+    assert known.category is not None  # the caller looked at the kind
+    vocabulary = reference.categories(name)
+    now = current.category.counts if current.category else {}
+    before = known.category.counts
+    unseen = sum(now.values()) - sum(now.get(c, 0) for c in vocabulary)
+    n, m = sum(now.values()), sum(before.values())
+    return Comparison(
+        feature=name,
+        kind="category",
+        labels=[*vocabulary, "unseen", "missing"],
+        reference=np.array(
+            [*(before[c] for c in vocabulary), 0, reference.state.events - m], float
+        ),
+        current=np.array([*(now.get(c, 0) for c in vocabulary), unseen, events - n], float),
+        n=events,
+        n_reference=reference.state.events,
+    )
+
+
+def _compare_numbers(
+    name: str, current: FeatureState, events: int, known: NumberState, reference: Reference
+) -> Comparison:
+    edges = reference.edges_of(name)
+    now = current.number or NumberState.empty(known.grid)
+    infinities = now.moments.kinds[0, [moments.NEG_INFS, moments.POS_INFS]]
+    counts = bin_counts(now, edges, known)
+    counts[0] += infinities[0]
+    counts[-1] += infinities[1]
+    before = bin_counts(known, edges, known)
+    missing = events - now.count - int(infinities.sum())
+    missing_before = reference.state.events - known.count
+    comparison = Comparison(
+        feature=name,
+        kind="number",
+        labels=[*(f"<= {e:.6g}" for e in edges), f"> {edges[-1]:.6g}" if len(edges) else "any"]
+        + ["missing"],
+        reference=np.append(before, missing_before),
+        current=np.append(counts, missing),
+        n=events,
+        n_reference=reference.state.events,
+        edges=edges.tolist(),
+        span=(float(known.moments.low[0]), float(known.moments.high[0])),
+        outside=_outside(now, known, infinities),
+    )
+    if min(now.count, known.count) >= SMALLEST_N:
+        _measure_values(comparison, now, known)
+    return comparison
+
+
+def bin_counts(number: NumberState, edges: NDArray[np.float64], known: NumberState) -> Counts:
+    """Counts (len(edges) + 1,) of the finite values on the reference's edges; outer bins open."""
+    values, counts = _atoms(number)
+    bins = np.searchsorted(edges, values, side="left")
+    binned = np.bincount(bins, counts, minlength=len(edges) + 1)
+    if number.is_atomic:
+        return binned
+    rest = _rest(number, known)
+    # A cell's upper border tells its bin, as edges are borders; beside atoms its middle does.
+    borders = logbins.cell_edges(*known.grid)
+    at = _middles(borders) if known.is_atomic else borders[1:]
+    return binned + np.bincount(
+        np.searchsorted(edges, at, side="left"), rest, minlength=len(edges) + 1
+    )
+
+
+def _outside(
+    now: NumberState, known: NumberState, infinities: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Values below and above what the reference has; those within a cell of its ends are inside."""
+    low, high = known.moments.low[0], known.moments.high[0]
+    if not known.count:
+        return 0, 0
+    values, counts = _atoms(now)
+    rest = _rest(now, known)
+    first, last = (logbins.cell_of(end, *known.grid) for end in (low, high))
+    below = counts[values < low].sum() + rest[:first].sum() + infinities[0]
+    above = counts[values > high].sum() + rest[last + 1 :].sum() + infinities[1]
+    return int(below), int(above)
+
+
+def _atoms(number: NumberState) -> tuple[NDArray[np.float64], Counts]:
+    items = sorted(number.values.items())
+    return np.array([v for v, _ in items], float), np.array([c for _, c in items], float)
+
+
+def _rest(number: NumberState, known: NumberState) -> Counts:
+    """Counts by cell of the values that are not counted one by one."""
+    rest = number.cells_on(known.grid).astype(float)
+    for value, count in number.values.items():
+        rest[logbins.cell_of(value, *known.grid)] -= count
+    return np.maximum(rest, 0)
+
+
+def _middles(borders: NDArray[np.float64]) -> NDArray[np.float64]:
+    return borders[:-1] / 2 + borders[1:] / 2
+
+
+def _measure_values(comparison: Comparison, now: NumberState, known: NumberState) -> None:
+    """KS and Wasserstein distance of the observed values."""
+    if known.is_atomic:
+        points, before, after = _on_points(now, known)
+        ks = distances.ks(np.cumsum(before), np.cumsum(after))
+        wasserstein = distances.wasserstein(points, before, after)
+    else:
+        low = min(now.moments.low[0], known.moments.low[0])
+        high = max(now.moments.high[0], known.moments.high[0])
+        borders = np.clip(logbins.cell_edges(*known.grid), low, high)
+        before, after = known.cells.astype(float), now.cells_on(known.grid).astype(float)
+        ks = distances.ks(np.cumsum(before), np.cumsum(after))
+        wasserstein = distances.wasserstein_cells(borders, before, after)
+    unit = known.grid.unit
+    spread = max(sqrt(moments.variance(known.moments, 0, unit, 0)), 1e-3)
+    comparison.values |= {
+        "ks": ks,
+        "wasserstein": wasserstein,
+        "wasserstein_normed": wasserstein / spread,
+    }
+    effective = sqrt(now.count * known.count / (now.count + known.count))
+    p_value = float(kolmogorov(ks * effective))
+    comparison.p_values |= dict.fromkeys(ON_VALUES, p_value)
+
+
+def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64], Counts, Counts]:
+    """Both sides on shared support points: values, and middles of cells for what is unseen."""
+    values = np.union1d(list(known.values), list(now.values))
+    before, after = (
+        np.array([number.values.get(v, 0) for v in values.tolist()], float)
+        for number in (known, now)
+    )
+    if now.is_atomic:
+        return values, before, after
+    rest = _rest(now, known)
+    cells = np.flatnonzero(rest)
+    borders = logbins.cell_edges(*known.grid)
+    low, high = now.moments.low[0], now.moments.high[0]
+    points = np.clip(_middles(borders)[cells], low, high)
+    order = np.argsort(np.concatenate([values, points]), kind="stable")
+    return (
+        np.concatenate([values, points])[order],
+        np.concatenate([before, np.zeros(len(cells))])[order],
+        np.concatenate([after, rest[cells]])[order],
+    )
+
+
+def _measure_bins(comparison: Comparison) -> None:
+    """Everything that is read off the two histograms, and its chance level."""
+    before, now = comparison.reference, comparison.current
+    values = _on_bins(before, now)
+    observed = _on_bins(before[:-1], now[:-1])
+    values |= {name: observed[name.removesuffix("_observed")] for name in OBSERVED}
+    comparison.values |= {name: float(value) for name, value in values.items()}
+    pooled_before, pooled_now = significance.pooled(before, now, SMALLEST_EXPECTED)
+    freedom = int(np.count_nonzero(pooled_before + pooled_now)) - 1
+    noise = 1 / before.sum() + 1 / now.sum()
+    if freedom < 1:
+        p_value = 1.0
+    else:
+        p_value = float(chdtrc(freedom, divergences.psi(pooled_before, pooled_now) / noise))
+    comparison.p_values |= dict.fromkeys(ON_BINS + OBSERVED, p_value)
+    expected = max(int(np.count_nonzero(before + now)) - 1, 0) * noise
+    distance = sqrt(expected / (8 * log(2)))
+    comparison.null_expectation = {
+        "psi": expected,
+        "psi_observed": expected,
+        "jensen_shannon": distance,
+        "jensen_shannon_observed": distance,
+    }
+
+
+def _on_bins(before: Counts, now: Counts) -> dict[str, float]:
+    return {
+        "psi": divergences.psi(before, now),
+        "jensen_shannon": divergences.jensen_shannon(before, now),
+        "kl": divergences.kl(before, now),
+        "hellinger": divergences.hellinger(before, now),
+        "total_variation": divergences.total_variation(before, now),
+        "l_infinity": divergences.l_infinity(before, now),
+        "chi2": significance.chi_square(before, now)[0],
+    }

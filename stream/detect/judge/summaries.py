@@ -1,0 +1,233 @@
+"""Summaries: merged sketches and comparisons in, the numbers of a window out.
+
+In    a `Due` window, its comparisons by reference
+Out   the window summary of contract `driftline.window/1` as a dict ready for JSON
+Not   the measures (measures.py), the verdict on them (rules.py)
+
+Floats are given with 12 significant digits: sums of the same values in another order differ only
+below that, so a window reads the same however its events were spread over partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from kernels.sketches import moments
+from stream.detect.judge.gather import Due, Window
+from stream.detect.judge.measures import Comparison
+from stream.detect.states import CategoryState, FeatureState, WindowState
+from stream.detect.times import rfc3339
+
+SCHEMA = "driftline.window/1"
+QUANTILES = (1, 5, 25, 50, 75, 95, 99)
+TOP = 10  # most frequent categories shown
+DIGITS = 12
+
+
+def tidy(value: Any) -> Any:
+    """Ready for JSON: 12 significant digits, None for what is not finite, plain Python types."""
+    if isinstance(value, Mapping):
+        return {str(k): tidy(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [tidy(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def digest(*parts: object) -> str:
+    """A short stable id of what it is made of."""
+    text = "\x1f".join(str(part) for part in parts)
+    return blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def window_id(window: Window) -> str:
+    """The identity of a window, the same for all its revisions."""
+    return digest(*window.stream, window.length_ms, window.start_ms)
+
+
+def summarise(
+    due: Due,
+    comparisons: Mapping[str, Mapping[str, Comparison]],
+    reference_ids: Mapping[str, str],
+    config_hash: str,
+    topic: str,
+) -> dict[str, Any]:
+    """A window in numbers, without verdicts. comparisons: by feature, then by reference."""
+    window, state = due.window, due.state or WindowState()
+    prefix, vanished = "feature.", FeatureState()
+    features = {
+        name.removeprefix(prefix): _feature(
+            state.features.get(name, vanished), state.events, comparisons.get(name, {})
+        )
+        for name in sorted(state.features.keys() | comparisons.keys())
+        if name.startswith(prefix)
+    }
+    return {
+        "schema": SCHEMA,
+        "window_id": window_id(window),
+        "revision": due.revision,
+        "model": window.stream.model,
+        "version": window.stream.version,
+        "segment": window.stream.segment or None,
+        "start": rfc3339(window.start_ms),
+        "end": rfc3339(window.end_ms),
+        "count": state.events,
+        "late": state.late,
+        "duplicates": 0,
+        "features": features,
+        "prediction": _prediction(state, comparisons),
+        "service": _service(state, window.length_ms),
+        "reference_ids": dict(reference_ids),
+        "config_hash": config_hash,
+        "source_offsets": {f"{topic}-{p}": list(span) for p, span in due.offsets.items()},
+    }
+
+
+def _prediction(
+    state: WindowState, comparisons: Mapping[str, Mapping[str, Comparison]]
+) -> dict[str, Any] | None:
+    """The score as a feature, with the label beside it; the label alone if there is no score."""
+    parts = {
+        part: _feature(feature, state.events, comparisons.get(f"prediction.{part}", {}))
+        for part in ("score", "label")
+        if (feature := state.features.get(f"prediction.{part}"))
+    }
+    if "score" in parts and "label" in parts:
+        return {**parts["score"], "label": parts["label"]}
+    return parts.get("score") or parts.get("label")
+
+
+def _feature(
+    feature: FeatureState, events: int, comparisons: Mapping[str, Comparison]
+) -> dict[str, Any]:
+    kind = feature.kind
+    first = next(iter(comparisons.values()), None)
+    if first is not None:
+        kind = first.kind
+    if kind == "category":
+        body = _category(feature, events, first)
+    else:
+        body = _number(feature, events, first)
+    return {
+        "kind": kind,
+        **body,
+        "measures": {name: _measures(c) for name, c in comparisons.items()},
+    }
+
+
+def _missing(feature: FeatureState, events: int, observed: int) -> dict[str, int]:
+    """Missing events by kind; what no other kind explains had no such key."""
+    kinds = feature.number.moments.kinds[0] if feature.number else np.zeros(6, np.int64)
+    nans = int(kinds[moments.NANS])
+    infs = int(kinds[moments.POS_INFS] + kinds[moments.NEG_INFS])
+    numbers = feature.number.count if feature.number else 0
+    texts = feature.category.count if feature.category else 0
+    typed = numbers + texts + nans + infs
+    absent = events - typed - feature.nulls - feature.mistyped
+    other_type = typed - observed - nans - infs
+    mistyped = feature.mistyped + other_type
+    return {
+        "missing": events - observed - infs,
+        "nulls": feature.nulls,
+        "absent": absent,
+        "nans": nans,
+        "mistyped": mistyped,
+        "infs": infs,
+    }
+
+
+def _number(feature: FeatureState, events: int, first: Comparison | None) -> dict[str, Any]:
+    number = feature.number
+    body: dict[str, Any] = {"count": number.count if number else 0}
+    body |= _missing(feature, events, body["count"])
+    if number is None or not number.count:
+        return body
+    unit = number.grid.unit
+    m = number.moments
+    body |= {
+        "mean": moments.mean(m, 0, unit),
+        "std": sqrt(max(moments.variance(m, 0, unit, 1), 0)) if number.count > 1 else None,
+        "min": m.low[0],
+        "max": m.high[0],
+        "zeros": m.zeros[0],
+        "quantiles": dict(
+            zip(
+                (f"p{q}" for q in QUANTILES),
+                number.quantiles(np.array(QUANTILES) / 100),
+                strict=True,
+            )
+        ),
+        "distinct": len(number.values) if number.is_atomic else None,
+        "clamped": number.clamped,
+    }
+    if first is not None and first.edges:
+        body["histogram"] = _histogram(first)
+    return tidy(body)  # type: ignore[no-any-return]
+
+
+def _histogram(comparison: Comparison) -> dict[str, Any]:
+    """Counts between the reference's smallest value, its deciles and its largest value."""
+    *counts, missing = comparison.current.astype(int).tolist()
+    below, above = comparison.outside
+    counts[0] -= below
+    counts[-1] -= above
+    low, high = comparison.span
+    return {
+        "edges": [low, *comparison.edges, high],
+        "counts": counts,
+        "below": below,
+        "above": above,
+        "missing": missing,
+    }
+
+
+def _category(feature: FeatureState, events: int, first: Comparison | None) -> dict[str, Any]:
+    category = feature.category or CategoryState()
+    body: dict[str, Any] = {"count": category.count}
+    body |= _missing(feature, events, category.count)
+    ranked = sorted(category.counts.items(), key=lambda item: (-item[1], item[0]))
+    body["top"] = [list(item) for item in ranked[:TOP]]
+    body["distinct"] = len(category.counts) if not category.uncertain else None
+    if first is not None:
+        known = set(first.labels[:-2])
+        unseen = [list(item) for item in ranked if item[0] not in known]
+        body |= {"unseen": int(first.current[-2]), "unseen_values": unseen[:TOP]}
+    return body
+
+
+def _measures(comparison: Comparison) -> dict[str, Any]:
+    psi = "psi"
+    return tidy(  # type: ignore[no-any-return]
+        {
+            **comparison.values,
+            "n": comparison.n,
+            "n_reference": comparison.n_reference,
+            "null_expectation": comparison.null_expectation.get(psi),
+            "p_value": comparison.p_values.get(psi),
+            "q_value": comparison.q_value,
+        }
+    )
+
+
+def _service(state: WindowState, length_ms: int) -> dict[str, Any]:
+    latency = state.features.get("service.latency_ms")
+    number = latency.number if latency else None
+    shown = None
+    if number is not None and number.count:
+        p50, p95, p99 = number.quantiles(np.array([0.5, 0.95, 0.99]))
+        shown = {"p50": p50, "p95": p95, "p99": p99, "max": number.moments.high[0]}
+    return tidy(  # type: ignore[no-any-return]
+        {
+            "requests": state.events,
+            "errors": state.errors,
+            "error_ratio": state.errors / state.events if state.events else None,
+            "latency_ms": shown,
+            "rate_per_second": state.events * 1000 / length_ms,
+        }
+    )

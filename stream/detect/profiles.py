@@ -1,0 +1,226 @@
+"""Profiles: training data in, a `Reference` out; and a reference as JSON, and back.
+
+In    runs of columns of training events, or a JSON document of schema driftline.reference/1
+Out   `Reference` with grids, vocabularies and exact deciles
+Not   reading files of events (replay/sources.py), where profiles are kept (bus/reference_store.py)
+
+The grid of a number is anchored at its median, in units of its interquartile range / 1.349, which
+is the standard deviation where values are normal. Columns are kept in memory until `build`: eight
+bytes per number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from kernels.missing import MISTYPED_BITS, NULL_BITS
+from kernels.sketches import logbins, moments
+from kernels.sketches.moments import Moments
+from stream.detect.ingest.columns import Column, Columns
+from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
+from stream.detect.states import (
+    ONE_ROW,
+    CategoryState,
+    FeatureState,
+    Grid,
+    NumberState,
+    WindowState,
+)
+from stream.errors import FormatError
+
+SCHEMA = "driftline.reference/1"
+NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
+
+
+@dataclass(slots=True)
+class _Feature:
+    """What was seen of a feature so far."""
+
+    numbers: list[NDArray[np.float64]] = field(default_factory=list)
+    texts: Counter[str] = field(default_factory=Counter)
+    nulls: int = 0
+    mistyped: int = 0
+    arrays: int = 0
+
+
+class ProfileBuilder:
+    """Collects training events of one (model, version)."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self._model, self._version = model, version
+        self._events = 0
+        self._features: dict[str, _Feature] = {}
+
+    def add(self, run: Columns) -> None:
+        """Add a run of events."""
+        self._events += len(run.rows)
+        for name, column in run.columns.items():
+            if not name.startswith("service."):
+                _add(self._features.setdefault(name, _Feature()), column)
+
+    def build(self) -> Reference:
+        """The reference of all events added. Raises FormatError if there are none."""
+        if not self._events:
+            raise FormatError(f"no events of {self._model}/{self._version} to build from")
+        state = WindowState(events=self._events)
+        edges = {}
+        for name, feature in sorted(self._features.items()):
+            numbers = np.concatenate([*feature.numbers, np.empty(0)])
+            is_number = len(numbers) >= feature.texts.total()
+            known = FeatureState(nulls=feature.nulls, mistyped=feature.mistyped)
+            known.is_vector = feature.arrays > 0
+            if is_number:
+                known.number, edges[name] = _number(numbers)
+                known.mistyped += feature.texts.total()
+            else:
+                known.category = CategoryState(dict(sorted(feature.texts.items())))
+                known.mistyped += len(numbers)
+            state.features[name] = known
+        reference = Reference("", self._model, self._version, state, edges)
+        reference.id = content_id(reference)
+        return reference
+
+
+def _add(feature: _Feature, column: Column) -> None:
+    if column.codes is not None:
+        counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
+        feature.texts.update(dict(zip(column.texts, counts.tolist(), strict=True)))
+    numbers = column.norms if column.norms is not None else column.numbers
+    if numbers is None:
+        return
+    feature.arrays += column.norms is not None
+    bits = numbers.view(np.uint64)
+    feature.nulls += int((bits == NULL_BITS).sum())
+    feature.mistyped += int((bits == MISTYPED_BITS).sum()) if column.codes is None else 0
+    feature.numbers.append(numbers[~np.isnan(numbers)])
+
+
+def _number(numbers: NDArray[np.float64]) -> tuple[NumberState, NDArray[np.float64]]:
+    """All numbers of a feature (infinities among them) as a state, and its inner edges."""
+    finite = numbers[np.isfinite(numbers)]
+    grid = _grid(finite)
+    state = NumberState.empty(grid)
+    slots = np.zeros(len(numbers), np.int32)
+    cells = logbins.empty(1, np.int64)
+    moments.update(state.moments, slots, numbers, grid.shift, grid.unit)
+    logbins.update(cells, slots, numbers, grid.anchor, grid.inverse_scale)
+    logbins.merge(logbins.LogBins(state.cells[None], np.zeros(1, np.int64)), ONE_ROW, cells)
+    state.clamped = int(cells.clamped[0])
+    values, counts = np.unique(finite + 0.0, return_counts=True)
+    if not len(finite):
+        return state, np.empty(0)
+    if len(values) <= VOCABULARY_SIZE:
+        state.values = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        return state, np.unique(np.quantile(finite, DECILES))
+    return state, inner_edges(state)
+
+
+def _grid(finite: NDArray[np.float64]) -> Grid:
+    if not len(finite):
+        return Grid(0.0, 1.0)
+    low, anchor, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    scale = (high - low) / NORMAL_IQR
+    if not scale:
+        scale = float(np.std(finite)) or max(abs(anchor), 1.0) * 2.0**-10
+    if not (np.isfinite(scale) and np.isfinite(1 / scale)):
+        return Grid(0.0, 0.0)
+    return Grid(float(anchor), float(1 / scale))
+
+
+def content_id(reference: Reference) -> str:
+    """A short id of what the reference says."""
+    body = to_document(reference)
+    del body["id"]
+    return blake2b(orjson.dumps(body), digest_size=8).hexdigest()
+
+
+def to_document(reference: Reference) -> dict[str, Any]:
+    """The reference as a JSON document."""
+    return {
+        "schema": SCHEMA,
+        "id": reference.id,
+        "model": reference.model,
+        "version": reference.version,
+        "events": reference.state.events,
+        "features": {
+            name: _feature_document(feature, reference.edges_of(name))
+            for name, feature in sorted(reference.state.features.items())
+        },
+    }
+
+
+def _feature_document(feature: FeatureState, edges: NDArray[np.float64]) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "kind": feature.kind,
+        "nulls": feature.nulls,
+        "mistyped": feature.mistyped,
+    }
+    if feature.number is not None:
+        number = feature.number
+        cells = np.flatnonzero(number.cells)
+        body["number"] = {
+            "grid": list(number.grid),
+            "edges": edges.tolist(),
+            "moments": {
+                name: array[0].tolist() for name, array in number.moments._asdict().items()
+            },
+            "cells": [cells.tolist(), number.cells[cells].tolist()],
+            "clamped": number.clamped,
+            "values": [list(number.values), list(number.values.values())],
+        }
+    if feature.category is not None:
+        body["category"] = feature.category.counts
+    return body
+
+
+def from_document(document: Any) -> Reference:
+    """The reference in a JSON document. Raises FormatError naming what is wrong."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else None
+        raise FormatError(f"not a reference: schema is {found!r}, {SCHEMA} is read")
+    try:
+        state, edges = WindowState(events=document["events"]), {}
+        for name, body in document["features"].items():
+            feature = FeatureState(nulls=body["nulls"], mistyped=body["mistyped"])
+            feature.is_vector = body["kind"] == "vector"
+            if "number" in body:
+                feature.number = _read_number(body["number"])
+                edges[name] = np.array(body["number"]["edges"], np.float64)
+            if "category" in body:
+                feature.category = CategoryState(dict(body["category"]))
+            state.features[name] = feature
+        reference = Reference(document["id"], document["model"], document["version"], state, edges)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FormatError(f"reference cannot be read: {type(error).__name__} {error}") from None
+    if content_id(reference) != reference.id:
+        raise FormatError(f"reference {reference.id} is damaged: its content has another id")
+    return reference
+
+
+def _read_number(body: dict[str, Any]) -> NumberState:
+    cells = np.zeros(logbins.CELLS, np.int64)
+    index, counts = body["cells"]
+    cells[np.array(index, np.int64)] = counts
+    blank = moments.empty(1)._asdict()
+    read = {
+        # JSON has no infinity: an empty row's null range stays as it is in an empty row.
+        name: np.array([[*body["moments"][name]] if array.ndim == 2 else body["moments"][name]])
+        .reshape(array.shape).astype(array.dtype)
+        if body["moments"][name] is not None else array
+        for name, array in blank.items()
+    }  # fmt: skip
+    values, value_counts = body["values"]
+    return NumberState(
+        Moments(**read),
+        Grid(*body["grid"]),
+        cells,
+        body["clamped"],
+        dict(zip(values, value_counts, strict=True)),
+    )

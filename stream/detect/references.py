@@ -1,0 +1,92 @@
+"""References: a frozen summary to compare windows with.
+
+In    a `WindowState` of training data or of an earlier window, with exact edges where known
+Out   `Reference`: grids and vocabularies for the ingest side, edges and counts for the judge
+Not   where references are kept (bus/reference_store.py), building one from files (profile.py)
+
+Edges never move: nine inner deciles of the reference, duplicates merged, a bin is
+`edges[i-1] < x <= edges[i]` and the outer bins are open. A number with a vocabulary keeps its
+deciles exactly, because its values are counted one by one; any other number has its deciles
+snapped to borders of sketch cells, where counts are exact too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.sketches import logbins
+from stream.detect.states import RAW, FeatureState, Grid, NumberState, WindowState
+
+VOCABULARY_SIZE = 512  # a number with more distinct values in the reference is taken as continuous
+DECILES = np.linspace(0, 1, 11)[1:-1]
+
+
+@dataclass(slots=True)
+class Reference:
+    """What a model's windows are compared with.
+
+    edges  per numeric feature (k,) float64 inner edges, k <= 9; built on first use if not given
+    """
+
+    id: str
+    model: str
+    version: str
+    state: WindowState
+    edges: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def feature(self, name: str) -> FeatureState | None:
+        """The feature's sketches, or None if the reference does not know it."""
+        return self.state.features.get(name)
+
+    def kind(self, name: str) -> str | None:
+        """number, category, vector, or None."""
+        feature = self.feature(name)
+        return feature.kind if feature else None
+
+    def observed(self, name: str) -> int:
+        """Values of a feature; the rest of the reference's events miss it."""
+        feature = self.feature(name)
+        return feature.observed() if feature else 0
+
+    def grid(self, name: str) -> Grid:
+        """The grid of a numeric feature; RAW if the reference does not know it as a number."""
+        feature = self.feature(name)
+        return feature.number.grid if feature and feature.number else RAW
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """The vocabulary of a numeric feature, sorted; empty if it is continuous."""
+        feature = self.feature(name)
+        values = feature.number.values if feature and feature.number else {}
+        return np.array(sorted(values), np.float64)
+
+    def categories(self, name: str) -> list[str]:
+        """The vocabulary of a category, sorted."""
+        feature = self.feature(name)
+        return sorted(feature.category.counts) if feature and feature.category else []
+
+    def edges_of(self, name: str) -> NDArray[np.float64]:
+        """Inner edges of a numeric feature; empty if it has no value in the reference."""
+        if name not in self.edges:
+            feature = self.feature(name)
+            number = feature.number if feature else None
+            self.edges[name] = inner_edges(number) if number else np.empty(0)
+        return self.edges[name]
+
+
+def inner_edges(number: NumberState) -> NDArray[np.float64]:
+    """Deciles: of the values where they are counted one by one, else borders of cells."""
+    if not number.count:
+        return np.empty(0)
+    if number.is_atomic:
+        return np.unique(number.quantiles(DECILES))
+    borders = logbins.cell_edges(*number.grid)
+    below = np.concatenate([[0], np.cumsum(number.cells)])
+    wanted = DECILES * below[-1]
+    right = np.clip(np.searchsorted(below, wanted), 1, len(below) - 1)
+    nearest = np.where(wanted - below[right - 1] < below[right] - wanted, right - 1, right)
+    # A border with nothing on one side would make an empty bin: it separates nothing.
+    inner = nearest[(below[nearest] > 0) & (below[nearest] < below[-1])]
+    return np.asarray(borders[np.unique(inner)])

@@ -1,0 +1,274 @@
+"""States: the sketches of one window, one model and one segment, ready to be merged and read.
+
+In    rows of the ingest side's sketches, or an unpacked partial
+Out   `WindowState`, which merges with others of the same stream
+Not   numbers for people (judge/summaries.py), bytes (partials.py)
+
+A partial, a merged window and a reference are all this same thing, so whatever compares two of
+them does not care where they come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import sparse
+from kernels.sketches import logbins, moments
+from kernels.sketches.moments import Moments
+
+ONE_ROW = np.zeros(1, np.int32)
+MIXED_SHARE = 0.5  # of the typed values: the more frequent type is a feature's kind
+
+
+class Stream(NamedTuple):
+    """Whose events: a model, a version, and a slice of its traffic ("" is all of it)."""
+
+    model: str
+    version: str
+    segment: str = ""
+
+
+class Grid(NamedTuple):
+    """Where the cells of a number's sketch lie; inverse_scale 0 is the grid of bare float bits."""
+
+    anchor: float
+    inverse_scale: float
+
+    @property
+    def shift(self) -> float:
+        """Where moments are centred: the anchor, or NaN for the first value seen."""
+        return self.anchor if self.inverse_scale else float("nan")
+
+    @property
+    def unit(self) -> float:
+        """What deviations are multiplied with before their powers are summed."""
+        return self.inverse_scale or 1.0
+
+
+RAW = Grid(0.0, 0.0)
+
+
+@dataclass(slots=True)
+class NumberState:
+    """What a window knows of a numeric feature.
+
+    moments   one slot
+    dense     (CELLS,) int64 counts of cells on `grid`; None while they are only packed
+    clamped   values outside the grid, counted in its outermost cells
+    values    exact counts of values of the reference's vocabulary, a subset of the cells
+    packed    (k,) the cells as kernels/sparse.py packs them; merging needs no more than this
+    """
+
+    moments: Moments
+    grid: Grid
+    dense: NDArray[np.int64] | None
+    clamped: int = 0
+    values: dict[float, int] = field(default_factory=dict)
+    packed: NDArray[np.uint8] | None = None
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """Counts of cells (CELLS,), to be changed in place only by `merge`."""
+        if self.dense is None:
+            self.dense = np.zeros(logbins.CELLS, np.int64)
+            if self.packed is not None:
+                sparse.unpack_counts(self.packed, self.dense)
+                self.packed = None
+        return self.dense
+
+    @classmethod
+    def empty(cls, grid: Grid) -> NumberState:
+        """No value yet."""
+        return cls(moments.empty(1), grid, np.zeros(logbins.CELLS, np.int64))
+
+    @property
+    def count(self) -> int:
+        """Finite values."""
+        return int(self.moments.count[0])
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether every value is counted one by one."""
+        return bool(self.values) and sum(self.values.values()) == self.count
+
+    def quantiles(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quantiles, linear between neighbours as numpy's.
+
+        Exact where every value is counted one by one, else to a cell's width.
+        """
+        if not self.values:
+            out = np.empty(len(probabilities))
+            low, high = float(self.moments.low[0]), float(self.moments.high[0])
+            edges = logbins.cell_edges(*self.grid)
+            logbins.quantiles(self.cells, edges, low, high, probabilities, out)
+            return out
+        values, counts = self.points()
+        last = np.cumsum(counts) - 1  # index of the last copy
+        at = probabilities * last[-1]
+        left, right = (values[np.searchsorted(last, end(at))] for end in (np.floor, np.ceil))
+        part = at - np.floor(at)
+        # numpy's own interpolation, to the last bit: from the nearer end.
+        step = right - left
+        return np.where(part < 0.5, left + step * part, right - step * (1 - part))
+
+    def points(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values (k,) ascending and their counts; what is not counted one by one stands in the
+        middle of its cell.
+        """
+        values = np.array(list(self.values), np.float64)
+        counts = np.array(list(self.values.values()), np.int64)
+        if not self.is_atomic:
+            rest = self.rest()
+            cells = np.flatnonzero(rest)
+            edges = logbins.cell_edges(*self.grid)
+            middles = edges[cells] / 2 + edges[cells + 1] / 2
+            middles = np.clip(middles, self.moments.low[0], self.moments.high[0])
+            values, counts = np.append(values, middles), np.append(counts, rest[cells])
+        order = np.argsort(values, kind="stable")
+        return values[order], counts[order]
+
+    def rest(self) -> NDArray[np.int64]:
+        """Counts by cell (CELLS,) of the values that are not counted one by one."""
+        rest = self.cells.copy()
+        for value, count in self.values.items():
+            rest[logbins.cell_of(value, *self.grid)] -= count
+        return rest
+
+    def outside(self, low: float, high: float) -> int:
+        """Values below low or above high, infinities among them; to a cell if not atomic."""
+        moments_ = self.moments
+        outside = 0
+        if low > -np.inf:
+            outside += int(moments_.kinds[0, moments.NEG_INFS])
+        if high < np.inf:
+            outside += int(moments_.kinds[0, moments.POS_INFS])
+        if not self.count or (moments_.low[0] >= low and moments_.high[0] <= high):
+            return outside
+        outside += sum(c for value, c in self.values.items() if value < low or value > high)
+        edges = logbins.cell_edges(*self.grid)
+        is_outside = (edges[1:] <= low) | (edges[:-1] > high)
+        return outside + int(self.rest()[is_outside].sum())
+
+    def merge(self, other: NumberState) -> None:
+        """Add other; cells on another grid are moved over by overlap, which is approximate."""
+        if self.grid.unit == other.grid.unit:
+            moments.merge(self.moments, ONE_ROW, other.moments, self.grid.unit)
+        else:
+            rescaled = rescale(other.moments, self.grid.unit / other.grid.unit)
+            moments.merge(self.moments, ONE_ROW, rescaled, self.grid.unit)
+        if other.packed is not None and self.grid == other.grid:
+            sparse.unpack_counts(other.packed, self.cells)
+        else:
+            cells = self.cells
+            cells += other.cells_on(self.grid)
+        self.clamped += other.clamped
+        for value, count in other.values.items():
+            self.values[value] = self.values.get(value, 0) + count
+
+    def cells_on(self, grid: Grid) -> NDArray[np.int64]:
+        """The counts of the cells of another grid."""
+        if grid == self.grid:
+            return self.cells
+        moved = np.zeros(logbins.CELLS, np.int64)
+        logbins.regrid(self.cells, logbins.cell_edges(*self.grid), logbins.cell_edges(*grid), moved)
+        return moved
+
+
+def rescale(state: Moments, ratio: float) -> Moments:
+    """The same moments with deviations counted in units 1/ratio times as large."""
+    return state._replace(sums=state.sums * ratio ** np.arange(1, 5))
+
+
+@dataclass(slots=True)
+class CategoryState:
+    """What a window knows of a category.
+
+    counts      by value; exact for the reference's vocabulary, heavy hitters for the rest
+    uncertain   events that heavy hitters may have counted under a wrong value
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    uncertain: int = 0
+
+    @property
+    def count(self) -> int:
+        """Events with a value."""
+        return sum(self.counts.values())
+
+    def merge(self, other: CategoryState) -> None:
+        """Add other."""
+        for value, count in other.counts.items():
+            self.counts[value] = self.counts.get(value, 0) + count
+        self.uncertain += other.uncertain
+
+
+@dataclass(slots=True)
+class FeatureState:
+    """A feature of a window; with no kind given beforehand it can hold both parts.
+
+    nulls     JSON null
+    mistyped  values that are no number, text or array, and texts where a number is due
+    """
+
+    number: NumberState | None = None
+    category: CategoryState | None = None
+    nulls: int = 0
+    mistyped: int = 0
+    is_vector: bool = False  # the number is the length of an array
+
+    @property
+    def kind(self) -> str:
+        """number, category or vector: the more frequent type of the values."""
+        numbers = self.number.count if self.number else -1
+        texts = self.category.count if self.category else -1
+        if texts > numbers:
+            return "category"
+        return "vector" if self.is_vector else "number"
+
+    def observed(self, kind: str | None = None) -> int:
+        """Values of the kind given, or else of the more frequent one; infinities are values."""
+        if (kind or self.kind) == "category":
+            return self.category.count if self.category else 0
+        if self.number is None:
+            return 0
+        infinities = self.number.moments.kinds[0, [moments.POS_INFS, moments.NEG_INFS]]
+        return self.number.count + int(infinities.sum())
+
+    def merge(self, other: FeatureState) -> None:
+        """Add other."""
+        if other.number:
+            if self.number is None:
+                self.number = NumberState.empty(other.number.grid)
+            self.number.merge(other.number)
+        if other.category:
+            if self.category is None:
+                self.category = CategoryState()
+            self.category.merge(other.category)
+        self.nulls += other.nulls
+        self.mistyped += other.mistyped
+        self.is_vector |= other.is_vector
+
+
+@dataclass(slots=True)
+class WindowState:
+    """All sketches of one stream in one window.
+
+    features  "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
+    """
+
+    events: int = 0
+    errors: int = 0
+    late: int = 0
+    features: dict[str, FeatureState] = field(default_factory=dict)
+
+    def merge(self, other: WindowState) -> None:
+        """Add other."""
+        self.events += other.events
+        self.errors += other.errors
+        self.late += other.late
+        for name, state in other.features.items():
+            self.features.setdefault(name, FeatureState()).merge(state)
