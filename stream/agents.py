@@ -1,0 +1,280 @@
+"""Agents: lane events in; partials, windows, alerts and dead letters on their topics out.
+
+In    what `bus/lane.py` puts on a channel: Assigned, Batch, Idle, Revoked
+Out   records, awaited; then a commit of what is safe
+Not   what events mean (detect/), where partitions come from (bus/lane.py)
+
+An agent takes one event at a time, so nothing here needs a lock. What is handed out by the detector
+is acknowledged by the broker before the next event is taken, and offsets are committed only then.
+Whatever is not foreseen ends the worker: the next one replays from the last commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+import orjson
+
+from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
+from stream.bus.producer import Producer, Record, partition_of
+from stream.clock import Clock
+from stream.detect.detector import Detector
+from stream.detect.ingest.codec import DeadLetter
+from stream.detect.ingest.events import Messages
+from stream.detect.ingest.ingestor import Ingestor, Intake
+from stream.detect.ingest.windows import Floor, Progress
+from stream.detect.judge.gather import NEVER_MS
+from stream.detect.judge.judge import Judge, Verdicts
+from stream.detect.partials import Partial, pack, pack_marker, read
+from stream.detect.states import Stream
+from stream.detect.times import rfc3339
+from stream.errors import FormatError
+from stream.serve.metrics import Metrics
+from stream.serve.recent import Recent
+
+COMMIT_EVERY_MS = 1_000
+
+
+class IngestAgent:
+    """Turns predictions into partials, for the partitions this worker has."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        producer: Producer,
+        topics: Mapping[str, str],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._detector, self._producer, self._topics = detector, producer, topics
+        self._metrics, self._clock = metrics, clock
+        self._ingestors: dict[int, Ingestor] = {}
+        self._committed: dict[int, tuple[int, str]] = {}
+        self._next_commit_ms = 0
+
+    async def on_event(self, event: LaneEvent, lane: Lane) -> None:
+        """One step; returns when all it brought about is acknowledged."""
+        match event:
+            case Assigned():
+                self._ingestors[event.partition] = self._detector.ingestor(
+                    event.partition,
+                    event.partitions,
+                    next_offset=event.offset,
+                    progress=_progress_from(event.metadata),
+                )
+            case Batch():
+                ingestor = self._ingestors[event.partition]
+                topic = self._topics["predictions"]
+                messages = Messages(
+                    topic, event.partition, event.values, event.offsets, event.arrivals_ms
+                )
+                await self._hand_out(ingestor.add(messages), event.partition)
+                self._metrics.child(self._metrics.lag, str(event.partition)).set(event.lag)
+            case Idle():
+                intake = self._ingestors[event.partition].idle(event.elapsed_ms)
+                await self._hand_out(intake, event.partition)
+            case Revoked():
+                await self._commit(lane)
+                if (ingestor_ := self._ingestors.pop(event.partition, None)) is not None:
+                    ingestor_.drop()
+                self._committed.pop(event.partition, None)
+                event.done.set()
+        if self._clock.monotonic_ms() >= self._next_commit_ms:
+            await self._commit(lane)
+            self._next_commit_ms = self._clock.monotonic_ms() + COMMIT_EVERY_MS
+
+    async def _hand_out(self, intake: Intake, partition: int) -> None:
+        topics = self._topics
+        records = []
+        panels = await self._producer.partitions(topics["partials"])
+        for partial in intake.partials:
+            key = stream_key(partial.stream)
+            to = partition_of(key, panels)
+            records.append(Record(topics["partials"], key, pack(partial), to))
+        if intake.marker is not None:
+            value = pack_marker(intake.marker)
+            records += [Record(topics["partials"], b"", value, to) for to in range(panels)]
+            if intake.marker.watermark_ms > NEVER_MS:
+                gauge = self._metrics.child(self._metrics.watermark, str(partition))
+                gauge.set(intake.marker.watermark_ms / 1000)
+        now = rfc3339(self._clock.now_ms())
+        for letter in intake.dead:
+            value = dead_letter(letter, topics["predictions"], partition, now)
+            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
+            self._metrics.dead_letters.labels(letter.reason).inc()
+        self._metrics.count_events(intake.counted, intake.late)
+        for stream, latencies_ms in intake.latencies_ms:
+            self._metrics.latency.add(stream, latencies_ms)
+        await self._producer.send(records)
+
+    async def _commit(self, lane: Lane) -> None:
+        for partition, ingestor in self._ingestors.items():
+            offset, progress = ingestor.commit_point()
+            metadata = _progress_text(progress)
+            if self._committed.get(partition) != (offset, metadata) and await lane.commit(
+                partition, offset, metadata
+            ):
+                self._committed[partition] = (offset, metadata)
+
+
+class JudgeAgent:
+    """Turns partials into windows and alerts, for the partitions this worker has."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        producer: Producer,
+        topics: Mapping[str, str],
+        metrics: Metrics,
+        recent: Recent,
+        clock: Clock,
+    ) -> None:
+        self._detector, self._producer, self._topics = detector, producer, topics
+        self._metrics, self._recent, self._clock = metrics, recent, clock
+        self._judges: dict[int, Judge] = {}
+        self._committed: dict[int, tuple[int, str]] = {}
+        self._next_commit_ms = 0
+
+    async def on_event(self, event: LaneEvent, lane: Lane) -> None:
+        """One step; returns when all it brought about is acknowledged."""
+        match event:
+            case Assigned():
+                self._judges[event.partition] = self._detector.judge(
+                    topic=self._topics["predictions"],
+                    next_offset=event.offset,
+                    judged_to_ms=orjson.loads(event.metadata)["judged_to_ms"]
+                    if event.metadata
+                    else NEVER_MS,
+                )
+            case Batch():
+                await self._judge(event)
+            case Idle():
+                pass  # a judge waits for its sources, not for the clock
+            case Revoked():
+                await self._commit(lane)
+                self._judges.pop(event.partition, None)
+                self._committed.pop(event.partition, None)
+                event.done.set()
+        if self._clock.monotonic_ms() >= self._next_commit_ms:
+            await self._commit(lane)
+            self._next_commit_ms = self._clock.monotonic_ms() + COMMIT_EVERY_MS
+
+    async def _judge(self, batch: Batch) -> None:
+        judge = self._judges[batch.partition]
+        for value, offset in zip(batch.values, batch.offsets, strict=True):
+            started_ms = self._clock.monotonic_ms()
+            try:
+                item = read(value or b"")
+            except FormatError as error:
+                await self._refuse(str(error), value or b"", batch.partition, offset)
+                continue
+            verdicts = judge.add([(offset, item)])
+            await self._hand_out(verdicts, batch.partition, offset)
+            if verdicts.windows:
+                took_ms = self._clock.monotonic_ms() - started_ms
+                self._metrics.window_close.observe(took_ms / 1000)
+                await asyncio.sleep(0)  # a heartbeat between windows
+
+    async def _hand_out(self, verdicts: Verdicts, partition: int, offset: int) -> None:
+        topics = self._topics
+        records = [
+            Record(topics["windows"], window["window_id"].encode(), orjson.dumps(window))
+            for window in verdicts.windows
+        ]
+        records += [
+            Record(topics["alerts"], alert["data"]["fingerprint"].encode(), orjson.dumps(alert))
+            for alert in verdicts.alerts
+        ]
+        now = rfc3339(self._clock.now_ms())
+        for orphan in verdicts.orphans:
+            letter = orphan_letter(orphan.partial, offset)
+            value = dead_letter(letter, topics["partials"], partition, now)
+            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
+            self._metrics.dead_letters.labels(letter.reason).inc()
+        await self._producer.send(records)
+        self._metrics.observe_windows(verdicts.windows)
+        self._metrics.observe_alerts(verdicts.alerts)
+        self._recent.add(verdicts.windows, verdicts.alerts)
+
+    async def _refuse(self, why: str, raw: bytes, partition: int, offset: int) -> None:
+        letter = DeadLetter(
+            reason="bad_partial", field=None, detail=why, offset=offset, raw=raw[:3_072]
+        )
+        topics, now = self._topics, rfc3339(self._clock.now_ms())
+        value = dead_letter(letter, topics["partials"], partition, now)
+        self._metrics.dead_letters.labels(letter.reason).inc()
+        await self._producer.send([Record(topics["dead-letters"], b"bad_partial", value)])
+
+    async def _commit(self, lane: Lane) -> None:
+        for partition, judge in self._judges.items():
+            offset, judged_to_ms = judge.commit_point()
+            metadata = orjson.dumps({"judged_to_ms": judged_to_ms}).decode()
+            if self._committed.get(partition) != (offset, metadata) and await lane.commit(
+                partition, offset, metadata
+            ):
+                self._committed[partition] = (offset, metadata)
+
+
+def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane: Lane) -> None:
+    """Make the handler a Faust agent of the app that reads the lane's channel."""
+
+    async def take(events: faust.StreamT[Any]) -> None:
+        async for event in events:
+            try:
+                await handler.on_event(event, lane)
+            except Exception as error:
+                await app.crash(error)
+                raise
+
+    app.agent(channel, name=f"driftline.{type(handler).__name__}")(take)
+
+
+def stream_key(stream: Stream) -> bytes:
+    """The key of a stream's partials."""
+    return orjson.dumps(list(stream))
+
+
+def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
+    """The dead letter of a part that came after its window was final."""
+    whose = f"{partial.stream.model}/{partial.stream.version}"
+    detail = (
+        f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
+        f"{partial.last_offset} of source partition {partial.source}, came after their window "
+        "was final"
+    )
+    return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
+
+
+def dead_letter(letter: DeadLetter, topic: str, partition: int, now: str) -> bytes:
+    """A dead letter as it stands on its topic."""
+    return orjson.dumps(
+        {
+            "reason": letter.reason,
+            "field": letter.field,
+            "detail": letter.detail,
+            "topic": topic,
+            "partition": partition,
+            "offset": letter.offset,
+            "raw": b64encode(letter.raw).decode(),
+            "time": now,
+        }
+    )
+
+
+def _progress_text(progress: Progress) -> str:
+    """Progress as a commit's metadata."""
+    watermark_ms, sent_ms, floors = progress
+    body = {"watermark_ms": watermark_ms, "sent_ms": sent_ms, "floors": [list(f) for f in floors]}
+    return orjson.dumps(body).decode()
+
+
+def _progress_from(metadata: str) -> Progress:
+    if not metadata:
+        return Progress()
+    body = orjson.loads(metadata)
+    floors = tuple(Floor(*floor) for floor in body["floors"])
+    return Progress(body["watermark_ms"], body["sent_ms"], floors)

@@ -1,0 +1,173 @@
+"""App: settings in, a running Faust worker out; the only place where everything meets.
+
+The app boots without Faust's own Kafka transport (docs/decisions/0002): the lanes bring theirs.
+Kernels are compiled before a lane joins its group, references are read before the first event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from mode import Service
+
+from kernels import warmup
+from stream.agents import IngestAgent, JudgeAgent, attach
+from stream.bus.connection import Connection, Security, check_reachable
+from stream.bus.lane import Lane, LaneSpec
+from stream.bus.producer import Producer
+from stream.bus.reference_store import ReferenceStore, read_file
+from stream.bus.topics import plans, require
+from stream.clock import SystemClock
+from stream.detect.detector import Detector
+from stream.serve.metrics import Metrics
+from stream.serve.pages import add_pages
+from stream.serve.recent import Recent
+from stream.settings import Settings
+
+STALLED_MS = 60_000  # without progress while there is something to read
+
+
+class _Boot(BootStrategy):  # type: ignore[misc]
+    """Everything of Faust but its Kafka consumer, producer, assignor and tables."""
+
+    enable_kafka = False
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app that boots without Faust's Kafka transport."""
+
+    BootStrategy = _Boot
+
+
+class Bus(Service):
+    """Everything that talks to Kafka, started in order and stopped in reverse."""
+
+    abstract = False
+
+    def __init__(
+        self, app: App, store: ReferenceStore, producer: Producer, lanes: Iterable[Lane]
+    ) -> None:
+        super().__init__()
+        self._app, self._store, self._producer, self._lanes = app, store, producer, list(lanes)
+
+    async def on_start(self) -> None:
+        """Connect everything; the lanes join their groups last."""
+        self._app.flow_control.resume()  # channels are closed until somebody says so
+        await self._producer.start()
+        await self.add_runtime_dependency(self._store)
+        for lane in self._lanes:
+            await self.add_runtime_dependency(lane)
+
+    async def on_stop(self) -> None:
+        """The lanes have stopped by now: nothing is sent any more."""
+        await self._producer.stop()
+
+
+def connection_of(settings: Settings) -> Connection:
+    """Where Kafka is and how the link is protected."""
+    bus, security = settings.bus, settings.bus.security
+    if security is None:
+        return Connection(bus.bootstrap)
+    names = Security.__dataclass_fields__
+    return Connection(bus.bootstrap, Security(**{n: getattr(security, n) for n in names}))
+
+
+async def preflight(settings: Settings) -> None:
+    """Raise BusError in one line if the broker or a topic is not there."""
+    connection = connection_of(settings)
+    await check_reachable(connection)
+    bus = settings.bus
+    await require(connection, plans(bus.topics, bus.partitions, bus.replication))
+
+
+def build(settings: Settings) -> App:
+    """The worker's app, with agents, lanes and pages; starts nothing."""
+    bus, connection, clock = settings.bus, connection_of(settings), SystemClock()
+    app = App(
+        bus.group_prefix,
+        broker="kafka://unused",
+        store="memory://",
+        datadir=None,
+        web_bind=settings.web.bind,
+        web_host=settings.web.bind,
+        web_port=settings.web.port,
+        stream_wait_empty=False,
+        worker_redirect_stdouts=False,
+        table_standby_replicas=0,
+    )
+    app.finalize()
+    store = ReferenceStore(connection, bus.topics["references"])
+    store.files = {model: read_file(path) for model, path in settings.references.items()}
+    detector = Detector(settings.detector, store.get)
+    metrics, recent, producer = Metrics(), Recent(), Producer(connection)
+    ingest_channel, judge_channel = app.channel(maxsize=1), app.channel(maxsize=1)
+    ingest = Lane(
+        LaneSpec(
+            topic=bus.topics["predictions"],
+            group=f"{bus.group_prefix}-ingest",
+            idle_timeout_ms=settings.detector.time.idle_timeout_ms,
+        ),
+        connection,
+        ingest_channel,
+        clock,
+    )
+    judge = Lane(
+        LaneSpec(topic=bus.topics["partials"], group=f"{bus.group_prefix}-judge"),
+        connection,
+        judge_channel,
+        clock,
+    )
+    attach(app, ingest_channel, IngestAgent(detector, producer, bus.topics, metrics, clock), ingest)
+    attach(
+        app,
+        judge_channel,
+        JudgeAgent(detector, producer, bus.topics, metrics, recent, clock),
+        judge,
+    )
+    hub = Bus(app, store, producer, [ingest, judge])
+    app.service(type("BusService", (_Hosted,), {"hosted": hub}))
+    add_pages(
+        app, metrics, recent, health=lambda: _health(app), ready=lambda: _ready([ingest, judge])
+    )
+    return app
+
+
+class _Hosted(Service):
+    """Lets the app start a service that is already made."""
+
+    abstract = False
+    hosted: Bus
+
+    async def on_start(self) -> None:
+        await self.add_runtime_dependency(self.hosted)
+
+
+def _health(app: App) -> tuple[bool, dict[str, Any]]:
+    if app.crashed:
+        return False, {"status": "failed", "why": repr(app.crash_reason)}
+    return True, {"status": "ok"}
+
+
+def _ready(lanes: list[Lane]) -> tuple[bool, dict[str, Any]]:
+    assigned = {lane.spec.topic: lane.assigned for lane in lanes}
+    return all(assigned.values()), {"assigned": assigned}
+
+
+def run(settings: Settings, *, loglevel: str = "warn") -> int:
+    """Run a worker until it is told to stop. Returns the exit code.
+
+    Raises BusError in one line if the broker or a topic is not there.
+    """
+    asyncio.run(preflight(settings))
+    warmup.compile_all()
+    app = build(settings)
+    worker = faust.Worker(app, loglevel=loglevel, console_port=0, debug=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 1 if app.crashed else 0

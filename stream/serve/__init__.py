@@ -1,0 +1,1 @@
+"""Serve: everything that is read over HTTP."""
