@@ -12,7 +12,6 @@ Whatever is not foreseen ends the worker: the next one replays from the last com
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,13 +22,13 @@ from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.producer import Producer, Record, partition_of
 from stream.clock import Clock
 from stream.detect.detector import Detector
-from stream.detect.ingest.codec import DeadLetter
+from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Floor, Progress
 from stream.detect.judge.gather import NEVER_MS
-from stream.detect.judge.judge import Judge, Verdicts
-from stream.detect.partials import Partial, pack, pack_marker, read
+from stream.detect.judge.judge import Judge, Verdicts, orphan_letter
+from stream.detect.partials import pack, pack_marker, read
 from stream.detect.states import Stream
 from stream.detect.times import rfc3339
 from stream.errors import FormatError
@@ -236,33 +235,6 @@ def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane
 def stream_key(stream: Stream) -> bytes:
     """The key of a stream's partials."""
     return orjson.dumps(list(stream))
-
-
-def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
-    """The dead letter of a part that came after its window was final."""
-    whose = f"{partial.stream.model}/{partial.stream.version}"
-    detail = (
-        f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
-        f"{partial.last_offset} of source partition {partial.source}, came after their window "
-        "was final"
-    )
-    return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
-
-
-def dead_letter(letter: DeadLetter, topic: str, partition: int, now: str) -> bytes:
-    """A dead letter as it stands on its topic."""
-    return orjson.dumps(
-        {
-            "reason": letter.reason,
-            "field": letter.field,
-            "detail": letter.detail,
-            "topic": topic,
-            "partition": partition,
-            "offset": letter.offset,
-            "raw": b64encode(letter.raw).decode(),
-            "time": now,
-        }
-    )
 
 
 def _progress_text(progress: Progress) -> str:

@@ -7,7 +7,7 @@ Kernels are compiled before a lane joins its group, references are read before t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import faust
@@ -24,7 +24,7 @@ from stream.bus.topics import plans, require
 from stream.clock import SystemClock
 from stream.detect.detector import Detector
 from stream.serve.metrics import Metrics
-from stream.serve.pages import add_pages
+from stream.serve.pages import Page, pages
 from stream.serve.recent import Recent
 from stream.settings import Settings
 
@@ -41,6 +41,12 @@ class App(faust.App):  # type: ignore[misc]
     """A Faust app that boots without Faust's Kafka transport."""
 
     BootStrategy = _Boot
+    pages: Mapping[str, Page] = {}  # noqa: RUF012
+
+    def on_webserver_init(self, web: Any) -> None:
+        """Called by Faust before its web server listens."""
+        for path, page in self.pages.items():
+            web.web_app.router.add_get(path, page)
 
 
 class Bus(Service):
@@ -98,6 +104,8 @@ def build(settings: Settings) -> App:
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
         table_standby_replicas=0,
+        web_tables_enabled=False,
+        web_router_enabled=False,
     )
     app.finalize()
     store = ReferenceStore(connection, bus.topics["references"])
@@ -130,8 +138,8 @@ def build(settings: Settings) -> App:
     )
     hub = Bus(app, store, producer, [ingest, judge])
     app.service(type("BusService", (_Hosted,), {"hosted": hub}))
-    add_pages(
-        app, metrics, recent, health=lambda: _health(app), ready=lambda: _ready([ingest, judge])
+    app.pages = pages(
+        metrics, recent, health=lambda: _health(app), ready=lambda: _ready([ingest, judge])
     )
     return app
 

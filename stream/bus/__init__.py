@@ -1,5 +1,9 @@
 """Bus: everything that talks to Kafka.
 
-connection.py   where Kafka is and how the link is protected; one set of arguments for all clients
-topics.py       which topics there are, with which partitions and retention; creates and checks them
+connection.py        where Kafka is and how the link is protected; one set of arguments for all
+topics.py            which topics there are, how many partitions, how long kept; makes, checks
+lane.py              consumer → agents: batches, back-pressure, offsets committed when safe
+producer.py          agents → topics: idempotent, every send awaited
+reference_store.py   the compacted references topic, read by every worker
+bulk.py, tail.py     outside a worker: fill a topic quickly; read one without a group
 """

@@ -37,8 +37,6 @@ LOGIN_ERRORS = (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-# aiokafka does not wait for the end of a link it gives up, and a loop closed before it warns of it.
-TLS_GOODBYE_S = 0.25
 START_ONE = (
     "start one with `driftline broker` or `docker compose -f docker-compose.kafka.yml up -d`, "
     "or set bus.bootstrap"
@@ -122,8 +120,6 @@ async def plain_client(
                 async with asyncio.timeout(timeout_s):
                     await client.bootstrap()
             except (KafkaError, OSError) as error:  # TimeoutError is an OSError
-                if connection.security is not None:
-                    await asyncio.sleep(TLS_GOODBYE_S)
                 raise _unreachable(connection, notes.last_error or error, timeout_s) from None
         yield client
     finally:

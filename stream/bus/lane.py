@@ -111,7 +111,8 @@ class Lane(Service):
         self._channel = channel
         self._clock = clock
         self._state = _Partitions()
-        self._turn = asyncio.Lock()  # fetching and rebalancing take turns
+        self._turn = asyncio.Lock()  # delivering and rebalancing take turns
+        self._generation = 0
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
@@ -153,21 +154,27 @@ class Lane(Service):
     @Service.task
     async def _fetch(self) -> None:
         try:
-            while not self.should_stop:
-                async with self._turn:
-                    await self._fetch_once()
+            while not self.should_stop and self._consumer is not None:
+                await self._fetch_once(self._consumer)
                 await asyncio.sleep(0)
         except Exception as error:
-            logger.exception("%s: fetching failed", self.spec.topic)
-            await self.crash(error)
+            if self._consumer is not None:  # else it was closed while fetching
+                logger.exception("%s: fetching failed", self.spec.topic)
+                await self.crash(error)
 
-    async def _fetch_once(self) -> None:
-        consumer = self._consumer
-        if consumer is None:
-            return
+    async def _fetch_once(self, consumer: AIOKafkaConsumer) -> None:
+        # While partitions are being reassigned getmany waits, so this must not hold the turn.
         fetched = await consumer.getmany(
             timeout_ms=FETCH_WAIT_MS, max_records=self.spec.max_records
         )
+        generation = self._generation
+        async with self._turn:
+            if generation == self._generation:
+                await self._deliver(consumer, fetched)
+
+    async def _deliver(
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Any]]
+    ) -> None:
         for tp, records in fetched.items():
             quiet = self._state.quiet.get(tp.partition)
             if quiet is None:
@@ -225,6 +232,7 @@ class Lane(Service):
 
     async def revoke(self, revoked: set[TopicPartition]) -> None:
         """Let the agent commit and forget; return when it has, or its time is up."""
+        self._generation += 1  # what was fetched and not delivered yet is void
         async with self._turn:
             for tp in sorted(revoked):
                 if self._state.quiet.pop(tp.partition, None) is None:

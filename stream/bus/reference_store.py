@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from mode import Service
 from mode.utils.logging import get_logger
 
@@ -80,16 +80,13 @@ class ReferenceStore(Service):
     async def on_start(self) -> None:
         """Read the topic to its present end, so that no window is judged without it."""
         self._consumer = AIOKafkaConsumer(
+            self._topic,
             **client_arguments(self._connection),
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=LARGEST_BYTES,
         )
         await self._consumer.start()
-        partitions = self._consumer.partitions_for_topic(self._topic) or {0}
-        assignment = [TopicPartition(self._topic, p) for p in partitions]
-        self._consumer.assign(assignment)
-        ends = await self._consumer.end_offsets(assignment)
-        await self._consumer.seek_to_beginning(*assignment)
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
         while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
             await self._read(timeout_ms=1_000)
 

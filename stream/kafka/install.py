@@ -117,6 +117,7 @@ def kafka_version() -> str:
 
 def complaint(text: str) -> str:
     """The line of a program's output that says what is wrong."""
+    exceptions = re.findall(r"\w+(?:Exception|Error): .+", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = [line for line in lines if re.search("error|exception", line, re.IGNORECASE)]
-    return (found or lines[-1:] or ["no output"])[0].removeprefix("[ERROR]").strip()
+    errors = [line for line in lines if re.search("error|exception", line, re.IGNORECASE)]
+    return (exceptions or errors or lines[-1:] or ["no output"])[0].removeprefix("[ERROR]").strip()

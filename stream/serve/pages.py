@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import faust
 import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -21,10 +20,11 @@ JSON = "application/json"
 Probe = Callable[[], tuple[bool, dict[str, Any]]]
 
 
-def add_pages(
-    app: faust.App, metrics: Metrics, recent: Recent, *, health: Probe, ready: Probe
-) -> None:
-    """Register the pages with the app's web server; Faust's own tables and router pages go."""
+Page = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def pages(metrics: Metrics, recent: Recent, *, health: Probe, ready: Probe) -> dict[str, Page]:
+    """The handler of each path."""
     routes: dict[str, Callable[[web.Request], web.Response]] = {
         "/metrics": lambda _: web.Response(
             body=metrics.expose(), headers={"Content-Type": CONTENT_TYPE_LATEST}
@@ -34,16 +34,12 @@ def add_pages(
         "/api/models": lambda _: _json(recent.models()),
         "/api/windows": lambda request: _json(_chosen(recent.windows, request)),
         "/api/alerts": lambda request: _json(_chosen(recent.alerts, request)),
-        "/": lambda _: _json({"service": "driftline", "pages": sorted(routes)}),
     }
 
     async def answer(request: web.Request) -> web.Response:
         return routes[request.path](request)
 
-    @app.on_webserver_init.connect(weak=False)
-    def register(_sender: Any, web: Any, **_: Any) -> None:
-        for path in routes:
-            web.web_app.router.add_get(path, answer)
+    return dict.fromkeys(routes, answer)
 
 
 def _probe(probe: Probe) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -154,6 +155,44 @@ def test_a_port_in_use_is_refused_by_its_number():
         port = taken.getsockname()[1]
         with pytest.raises(BusError, match=f"port {port} on 127.0.0.1 is taken"):
             EmbeddedBroker(port=port).start()
+
+
+def test_a_free_port_that_is_taken_meanwhile_is_replaced():
+    broker = EmbeddedBroker()
+    chosen = broker.bootstrap
+    host, _, port = chosen.rpartition(":")
+    with socket.create_server((host, int(port))), broker:
+        asyncio.run(check_reachable(Connection(broker.bootstrap)))
+        assert broker.bootstrap != chosen
+
+
+def test_a_broker_that_ended_by_itself_starts_again(tmp_path: Path):
+    with EmbeddedBroker(tmp_path) as broker:
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGKILL)
+        assert wait_until(lambda: not broker.is_running)
+        bootstrap = broker.bootstrap
+        broker.start()
+        assert broker.bootstrap == bootstrap
+        asyncio.run(check_reachable(Connection(bootstrap)))
+
+
+def test_a_second_broker_on_the_same_data_is_refused(broker: EmbeddedBroker):
+    with pytest.raises(BusError, match=f"{broker.data_dir} is in use by another broker"):
+        EmbeddedBroker(broker.data_dir).start()
+    assert answers(int(broker.bootstrap.rpartition(":")[2]))
+
+
+def test_a_start_that_fails_tells_the_reason_and_what_the_log_says(tmp_path: Path):
+    (tmp_path / "logs").mkdir()
+    with (tmp_path / "logs" / ".lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # as another Kafka would
+        with pytest.raises(BusError) as refused:
+            EmbeddedBroker(tmp_path).start()
+    first, *log = str(refused.value).splitlines()
+    assert first.startswith("Kafka did not start (it ended after ")
+    assert "Failed to acquire lock" in first
+    assert any("ERROR" in line for line in log)
 
 
 def test_a_free_port_is_no_outgoing_one():

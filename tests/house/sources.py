@@ -8,6 +8,7 @@ Not   what is asked of them (test_*.py)
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,8 +37,12 @@ class Module:
 def project_files() -> tuple[Path, ...]:
     """Every file that is tracked or would be: ignored ones are left out."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = (ROOT / name for name in sorted(set(listed.split("\0"))) if name)
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:  # an unpacked archive: everything but caches and environments
+        hidden = re.compile(r"(^|/)(\.(?!ci/|gitignore)|__pycache__)")
+        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
+        listed.stdout = "\0".join(name for name in names if not hidden.search(name))
+    paths = (ROOT / name for name in sorted(set(listed.stdout.split("\0"))) if name)
     return tuple(path for path in paths if path.is_file())
 
 

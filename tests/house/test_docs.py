@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+import stream.cli
 from stream import settings
 from stream.settings.sections import MEASURES, OBJECTIVES, SECTIONS
 from tests.house.sources import ROOT, project_files
@@ -60,18 +61,22 @@ def make_targets() -> set[str]:
     return set(re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text()))
 
 
+def step(node: click.Command, word: str) -> click.Command | None:
+    """The command of this name in a group; commands are loaded when asked for."""
+    return node.get_command(click.Context(node), word) if isinstance(node, click.Group) else None
+
+
 def exists(command: tuple[str, ...]) -> bool:
     """Whether a command line is one of ours: `make x`, `driftline x`, `driftline x y`."""
     program, *words = command
     if program == "make":
         return words[0] in make_targets()
-    node: Any = importlib.import_module("stream.cli").main
+    node: click.Command = stream.cli.cli
     for word in words:
-        if not hasattr(node, "commands"):
-            return True  # an argument of a command
-        if word not in node.commands:
-            return False
-        node = node.commands[word]
+        found = step(node, word)
+        if found is None:
+            return not isinstance(node, click.Group)  # then it is an argument of a command
+        node = found
     return True
 
 
@@ -83,6 +88,31 @@ def test_every_path_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_a_page_names_exists(page: Path) -> None:
     assert {words for words in commands_in(page.read_text()) if not exists(words)} == set()
+
+
+def options_in(text: str) -> set[tuple[str, str]]:
+    """Every (command line without options, option) of the lines that call `driftline`."""
+    lines = "\n".join(codes(text)).replace("\\\n", " ").splitlines()
+    return {
+        (" ".join(command.split()), option)
+        for line in lines
+        for command, rest in re.findall(r"^(?:\S*/)?driftline((?: [a-z]+)+)(.*)", line.strip())
+        for option in re.findall(r"(?<=\s)--?[a-z][\w-]*", rest.partition(" #")[0])
+    }
+
+
+def options_of(command: str) -> set[str]:
+    """The options a command takes."""
+    node: click.Command = stream.cli.cli
+    for word in command.split():
+        node = step(node, word) or node
+    return {option for parameter in node.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_option_a_page_names_exists(page: Path) -> None:
+    wanted = options_in(page.read_text())
+    assert {(words, name) for words, name in wanted if name not in options_of(words)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -141,5 +171,10 @@ def test_every_default_rule_is_documented(rule: Any) -> None:
 def test_a_command_and_a_path_that_do_not_exist_are_noticed() -> None:
     text = "Run `make tea`, or\n```sh\ndriftline brew --hot\n```\nand read `docs/tea.md`."
     assert commands_in(text) == {("make", "tea"), ("driftline", "brew")}
+    assert options_in(text) == {("brew", "--hot")}
+    assert not exists(("make", "tea"))
+    assert not exists(("driftline", "brew"))
+    assert exists(("driftline", "topics", "create"))
+    assert "--rate" in options_of("publish")
     assert not is_there("docs/tea.md")
     assert paths_in(text) == {"docs/tea.md"}

@@ -126,18 +126,19 @@ def test_a_part_never_imports_what_it_must_not_know(unit: str) -> None:
     assert found == []
 
 
-def test_ingest_and_judge_are_strangers() -> None:
+def test_ingest_and_judge_share_partials_and_dead_letters_only() -> None:
     other = {"stream.detect.ingest": "stream.detect.judge"}
     other |= {there: here for here, there in other.items()}
-    found = [
-        f"{module.name} -> {name}"
+    found = {
+        name
         for module in modules()
         for here, there in other.items()
         if starts_with(module.name, here)
         for name in imports(module.tree)
         if starts_with(name, there)
-    ]
-    assert found == []
+    }
+    shared = {"stream.detect.ingest.codec", "stream.detect.ingest.codec.DeadLetter"}
+    assert found - shared == set()
 
 
 def test_kernels_import_numpy_and_math_only() -> None:
@@ -191,4 +192,4 @@ def test_only_the_clock_reads_the_wall_clock() -> None:
 
 def test_only_the_command_line_prints() -> None:
     found = [module.place for module in modules() if "print" in calls(module.tree)]
-    assert [place for place in found if place != "stream/cli.py"] == []
+    assert [place for place in found if not place.startswith("stream/cli")] == []

@@ -15,7 +15,11 @@ FUNCTION_LINES = 40
 PARAMETERS = 8  # 6 is the aim; beyond it a dataclass or a state is almost always better
 
 # place::function -> why it is longer. A line here is a debt: split along a noun first.
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "stream/app.py::build": "the composition root: one object after the other, no branch",
+    "stream/detect/judge/alerts.py::_event": "one literal: the alert event of the contract",
+    "stream/serve/metrics.py::__init__": "one declaration for each metric, a table in all but form",
+}
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core"}
 
 
@@ -64,7 +68,8 @@ def test_modules_are_named_after_what_they_hold() -> None:
 
 @pytest.mark.parametrize("folder", ["kernels", "stream"])
 def test_every_module_opens_with_what_it_is(folder: str) -> None:
-    opening = re.compile(r"[A-Z][\w .,/`-]*: \S.*")
+    # A module of a command says which command it is.
+    opening = re.compile(r"[A-Z][\w .,/`-]*: \S.*|driftline \w+.*|`python -m stream`.*")
     silent = []
     for path in python_files(folder):
         module = parse(path)

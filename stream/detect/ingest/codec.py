@@ -12,6 +12,7 @@ again by the standard library, held to orjson's rules in everything else.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -86,3 +87,19 @@ def _bounded(text: str) -> int | float:
         return _finite(text)
     number = int(text)
     return number if -(2**63) <= number < 2**64 else float(number)
+
+
+def dead_letter(letter: DeadLetter, topic: str, partition: int, now: str) -> bytes:
+    """A dead letter as it stands on its topic."""
+    return orjson.dumps(
+        {
+            "reason": letter.reason,
+            "field": letter.field,
+            "detail": letter.detail,
+            "topic": topic,
+            "partition": partition,
+            "offset": letter.offset,
+            "raw": b64encode(letter.raw).decode(),
+            "time": now,
+        }
+    )

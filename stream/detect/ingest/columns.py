@@ -87,11 +87,19 @@ def _encode(values: Sequence[str], limits: LimitSpec) -> tuple[NDArray[np.int32]
     known: dict[str, int] = {}
     code = known.setdefault
     codes = np.array([code(v, len(known)) for v in values], np.int32)
-    return codes, [_short(text, limits.max_text) for text in known]
+    return _shortened(codes, known, limits.max_text)
 
 
-def _short(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def _shortened(
+    codes: NDArray[np.int32], known: dict[str, int], longest: int
+) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes and texts, the long ones cut; texts that are equal then share a code."""
+    texts = [t if len(t) <= longest else t[: longest - 1] + "…" for t in known]
+    code = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    if len(code) < len(texts):
+        merged = np.array([code[text] for text in texts], np.int32)
+        codes = np.where(codes >= 0, merged[np.maximum(codes, 0)], codes)
+    return codes, list(code)
 
 
 def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column:
@@ -112,10 +120,11 @@ def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column
             codes[i] = NULL_CODE if value is None else ABSENT_CODE
         elif kind is list:
             norms[i] = _norm(value)
+    codes, texts = _shortened(codes, known, limits.max_text)
     return Column(
         numbers if kinds & {float, int} or not known else None,
         codes if known else None,
-        [_short(text, limits.max_text) for text in known],
+        texts,
         norms if list in kinds else None,
     )
 

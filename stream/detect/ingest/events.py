@@ -24,6 +24,7 @@ from stream.detect.specs import LimitSpec
 from stream.detect.times import BadTime, time_ms
 
 NUMBER = (float, int)
+MAYBE_NUMBER = (float, int, type(None), type(_ABSENT))
 
 
 class Messages(NamedTuple):
@@ -137,9 +138,7 @@ class Reader:
             features = _dict_or_none("features", features) or {}
         self._check_features(features)
         score, label = _prediction(get("prediction"))
-        latency = get("latency_ms")
-        if latency is not None and type(latency) not in NUMBER:
-            _wrong("latency_ms", latency, "a number of milliseconds")
+        latency = _number("latency_ms", get("latency_ms", _ABSENT), "a number of milliseconds")
         segment = get("segment")
         if segment is not None:
             segment = _dict_or_none("segment", segment)
@@ -192,6 +191,7 @@ class Reader:
         features = _dict_or_none("columns.features", columns.get("features")) or {}
         self._check_features({name: None for name in features})
         lists = {name: _list(features, name, n, "columns.features.") for name in features}
+        lists = {name: values for name, values in lists.items() if values}  # null: no such column
         scores, labels = _list(columns, "score", n), _list(columns, "label", n)
         latencies, statuses = _list(columns, "latency_ms", n), _list(columns, "status", n)
         arrivals = _list(columns, "arrival_time", n)
@@ -206,8 +206,8 @@ class Reader:
             try:
                 self._text({"columns.id": ids[i]}, "columns.id")
                 ts_ms, is_error = _time_ms("ts", ts), _is_error("ok" if status is None else status)
-                if latency is not None and type(latency) not in NUMBER:
-                    _wrong("latency_ms", latency, "a number of milliseconds")
+                _number("latency_ms", latency, "a number of milliseconds")
+                _number("prediction.score", scores[i] if scores else None, "a number")
                 came_ms = (
                     min(arrival_ms, _time_ms("arrival_time", arrivals[i]))
                     if arrivals
@@ -242,7 +242,7 @@ class Reader:
                 ("prediction.label", run.labels),
                 ("service.latency_ms", run.latencies),
             )
-            values.update((name, v) for name, v in outputs if any(x is not None for x in v))
+            values.update((name, v) for name, v in outputs if any(x is not _ABSENT for x in v))
             self._append(run, values)
         self._open.clear()
 
@@ -272,27 +272,25 @@ def _transpose(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _prediction(value: Any) -> tuple[Any, Any]:
-    """(score, label text) of a prediction; None where there is none."""
+    """(score, label text) of a prediction; _ABSENT where there is none."""
     kind = type(value)
     if value is None:
-        return None, None
+        return _ABSENT, _ABSENT
     if kind in NUMBER:
-        return value, None
+        return value, _ABSENT
     if kind is str or kind is bool:
-        return None, _label_text(value)
+        return _ABSENT, _label_text(value)
     if kind is not dict:
         _wrong("prediction", value, "a number, a string or an object")
-    score = value.get("score")
-    if score is not None and type(score) not in NUMBER:
-        _wrong("prediction.score", score, "a number")
-    return score, _label_text(value.get("label"))
+    score = _number("prediction.score", value.get("score", _ABSENT), "a number")
+    return score, _label_text(value.get("label", _ABSENT))
 
 
-def _label_text(value: Any) -> str | None:
-    """A class as text: `1`, `true`, `UA`."""
+def _label_text(value: Any) -> Any:
+    """A class as text: `1`, `true`, `UA`; None and _ABSENT as they are."""
     kind = type(value)
-    if kind is str or value is None:
-        return value  # type: ignore[no-any-return]
+    if kind is str or value is None or value is _ABSENT:
+        return value
     if kind is bool:
         return "true" if value else "false"
     if kind is int:
@@ -300,6 +298,13 @@ def _label_text(value: Any) -> str | None:
     if kind is float:
         return str(int(value)) if value % 1 == 0 else repr(value)
     _wrong("prediction.label", value, "a string, a number or a boolean")
+
+
+def _number(name: str, value: Any, accepted: str) -> Any:
+    """The value, which is a number, None or _ABSENT."""
+    if type(value) not in MAYBE_NUMBER:
+        _wrong(name, value, accepted)
+    return value
 
 
 def _is_error(status: Any) -> bool:

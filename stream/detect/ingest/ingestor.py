@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
-from stream.detect.ingest.columns import Columns, numbers_of
+from stream.detect.ingest.columns import Columns, column_of, numbers_of, texts_of
 from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.ingest.sketches import StreamSketches
 from stream.detect.ingest.windows import (
@@ -64,7 +64,7 @@ class _OpenPart:
     slot: int
     first_offset: int
     last_offset: int
-    before_ms: int  # the watermark before its first event
+    before_ms: int  # the watermark before the message at first_offset
 
 
 PartKey = tuple[Stream, int, int]  # stream, pane, part
@@ -163,8 +163,8 @@ class Ingestor:
             self._open.values(), key=lambda part: part.first_offset, default=None
         )  # fmt: skip
         if first is None:
-            progress = self._time.progress_at(self._next_offset, self.watermark_ms)
-            return self._next_offset, progress
+            before_ms = self._time.before_ms(self._next_offset)
+            return self._next_offset, self._time.progress_at(self._next_offset, before_ms)
         return first.first_offset, self._time.progress_at(first.first_offset, first.before_ms)
 
     def _add_run(
@@ -186,17 +186,23 @@ class Ingestor:
                 sketches.update(slots, run)
 
     def _segmentations(self, run: Columns) -> Iterator[list[str] | None]:
-        """The run as a whole, then cut by each configured segment."""
+        """The run as a whole, then cut by each configured segment.
+
+        An event's segment counts, or else its feature of that name: event by event, so that it
+        does not matter which events came with it.
+        """
         yield None
         for name in self._spec.model(run.model).segments:
-            values = [(segment or {}).get(name) for segment in run.segments or []]
-            if not values and (column := run.columns.get(f"feature.{name}")):
-                values = [
-                    column.texts[code] if code >= 0 else None
-                    for code in (column.codes.tolist() if column.codes is not None else [])
-                ]
-            if values:
-                yield ["" if v is None else f"{name}={v}" for v in values]
+            columns = [run.columns.get(f"feature.{name}")]
+            if run.segments is not None:
+                given = [(segment or {}).get(name) for segment in run.segments]
+                columns.append(column_of(given, self._spec.limits))
+            segments = [""] * len(run.rows)
+            for codes, texts in (texts_of(column) for column in columns if column):
+                for i in np.flatnonzero(codes >= 0).tolist():
+                    segments[i] = f"{name}={texts[codes[i]]}"
+            if any(segments):
+                yield segments
 
     def _slots(
         self,
@@ -238,7 +244,8 @@ class Ingestor:
         first, last = int(decoded.offsets[rows[0]]), int(decoded.offsets[rows[-1]])
         if part is None:
             sketches = self._sketchbook.current(key[0].model, key[0].version)
-            before_ms = int(placement.before_ms[rows[0]])
+            # A replay starts with the whole message, so with what came before its first event.
+            before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
             part = _OpenPart(sketches, sketches.open(), first, last, before_ms)
             self._open[key] = part
         part.last_offset = last

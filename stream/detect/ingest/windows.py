@@ -123,6 +123,14 @@ class PartitionTime:
         """Whether nothing can join this part any more."""
         return (pane + part + 1) * self.spec.pane_ms <= self.watermark_ms
 
+    def before_ms(self, next_offset: int) -> int:
+        """The watermark that an event at next_offset will meet.
+
+        While a replay has not caught up this is less than `watermark_ms`, which knows what was sent.
+        """
+        past = (floor.watermark_ms for floor in self._floors if floor.offset <= next_offset)
+        return max([self._event_ms, *past])
+
     def progress_at(self, safe_offset: int, before_ms: int) -> Progress:
         """What to commit when everything below safe_offset is sent.
 

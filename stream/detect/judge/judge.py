@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kernels.measures import significance
+from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import rules
 from stream.detect.judge.alerts import AlertBook
 from stream.detect.judge.gather import NEVER_MS, Due, Gather, Orphan
@@ -192,3 +193,14 @@ def _bodies(summary: dict[str, Any], feature: str | None) -> list[dict[str, Any]
     if section == "prediction" and prediction:
         return [prediction.get("label", prediction) if name == "label" else prediction]
     return []
+
+
+def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
+    """The dead letter of a part that came after its window was final."""
+    whose = f"{partial.stream.model}/{partial.stream.version}"
+    detail = (
+        f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
+        f"{partial.last_offset} of source partition {partial.source}, came after their window "
+        "was final"
+    )
+    return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")

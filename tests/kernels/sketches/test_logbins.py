@@ -196,6 +196,13 @@ def test_a_constant_has_itself_as_every_quantile() -> None:
     assert set(quantiles(state.counts[0], edges, 3.7, 3.7, np.linspace(0, 1, 7))) == {3.7}
 
 
+def test_values_of_one_cell_lie_between_the_extremes() -> None:
+    values = np.linspace(1.51, 1.52, 11)  # the cell reaches from 1.5 to 1.5625
+    state, edges = fed(values, 0.0, 1.0), logbins.cell_edges(0.0, 1.0)
+    middle = quantiles(state.counts[0], edges, 1.51, 1.52, np.array([0.5]))
+    assert middle[0] == pytest.approx(1.515)
+
+
 def test_quantiles_of_clamped_values_reach_to_the_extremes() -> None:
     values = np.array([-1e30] * 5 + [1e30] * 5)
     state, edges = fed(values, 0.0, 1.0), logbins.cell_edges(0.0, 1.0)
@@ -252,3 +259,10 @@ def test_regridding_moves_mass_by_overlap() -> None:
     out = np.zeros(3, np.int64)
     logbins.regrid(counts, edges, np.array([0.0, 0.5, 1.5, 2.0]), out)
     assert out.tolist() == [2, 6, 4]
+
+
+def test_regridding_rounds_to_the_nearest_whole_count() -> None:
+    out = np.zeros(2, np.int64)
+    edges, new_edges = np.array([0.0, 1.0]), np.array([0.0, 0.75, 1.0])
+    logbins.regrid(np.array([1], np.int64), edges, new_edges, out)
+    assert out.tolist() == [1, 0]
