@@ -31,17 +31,17 @@ from stream.settings import Settings
 STALLED_MS = 60_000  # without progress while there is something to read
 
 
-class _Boot(BootStrategy):  # type: ignore[misc]
+class _Boot(BootStrategy):
     """Everything of Faust but its Kafka consumer, producer, assignor and tables."""
 
     enable_kafka = False
 
 
-class App(faust.App):  # type: ignore[misc]
+class App(faust.App):
     """A Faust app that boots without Faust's Kafka transport."""
 
     BootStrategy = _Boot
-    pages: Mapping[str, Page] = {}  # noqa: RUF012
+    pages: Mapping[str, Page] = {}
 
     def on_webserver_init(self, web: Any) -> None:
         """Called by Faust before its web server listens."""
@@ -68,8 +68,8 @@ class Bus(Service):
         for lane in self._lanes:
             await self.add_runtime_dependency(lane)
 
-    async def on_stop(self) -> None:
-        """The lanes have stopped by now: nothing is sent any more."""
+    async def on_shutdown(self) -> None:
+        """After the lanes have stopped, with their last commits: nothing is sent any more."""
         await self._producer.stop()
 
 

@@ -77,9 +77,7 @@ def decode(*values: Any, limits: LimitSpec | None = None) -> Decoded:
 def cut(whole: Messages, start: int, end: int) -> Messages:
     """Some messages of a fetch."""
     topic, partition, values, offsets, arrivals_ms = whole
-    return Messages(
-        topic, partition, values[start:end], offsets[start:end], arrivals_ms[start:end]
-    )
+    return Messages(topic, partition, values[start:end], offsets[start:end], arrivals_ms[start:end])
 
 
 def spec(
@@ -119,7 +117,9 @@ def ingestor(
     )
 
 
-def reference(events: Iterable[Mapping[str, Any]], model: str = "m", version: str = "1") -> Reference:
+def reference(
+    events: Iterable[Mapping[str, Any]], model: str = "m", version: str = "1"
+) -> Reference:
     """What training on these events gives."""
     builder = ProfileBuilder(model, version)
     for run in decode(*events).runs:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
@@ -29,7 +30,7 @@ class BulkPublisher:
     def __init__(self, connection: Connection, topic: str) -> None:
         self._connection, self._topic = connection, topic
         self._client: AIOKafkaProducer | None = None
-        self._builders: dict[int, object] = {}
+        self._builders: dict[int, Any] = {}
         self._partitions: list[int] = []
         self._sent: set[asyncio.Future[object]] = set()
 
@@ -83,7 +84,7 @@ class BulkPublisher:
             await self._send(partition)
         await self._wait(0)
 
-    def _open(self, partition: int) -> object:
+    def _open(self, partition: int) -> Any:
         assert self._client is not None
         builder = self._builders[partition] = self._client.create_batch()
         return builder

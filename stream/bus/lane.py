@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -91,12 +91,6 @@ class _Quiet:
     told: bool = False
 
 
-@dataclass(slots=True)
-class _Partitions:
-    count: int = 0
-    quiet: dict[int, _Quiet] = field(default_factory=dict)
-
-
 class Lane(Service):
     """Reads one topic in a consumer group and feeds one agent."""
 
@@ -110,7 +104,7 @@ class Lane(Service):
         self._connection = connection
         self._channel = channel
         self._clock = clock
-        self._state = _Partitions()
+        self._quiet: dict[int, _Quiet] = {}  # by partition this worker has
         self._turn = asyncio.Lock()  # delivering and rebalancing take turns
         self._generation = 0
         self._consumer: AIOKafkaConsumer | None = None
@@ -119,7 +113,7 @@ class Lane(Service):
     @property
     def assigned(self) -> list[int]:
         """The partitions this worker has now."""
-        return sorted(self._state.quiet)
+        return sorted(self._quiet)
 
     async def on_start(self) -> None:
         """Join the group."""
@@ -139,7 +133,6 @@ class Lane(Service):
             max_poll_interval_ms=300_000,
         )
         await self._consumer.start()
-        self._state.count = len(self._consumer.partitions_for_topic(self.spec.topic) or ())
         self._consumer.subscribe([self.spec.topic], listener=_Listener(self))
 
     async def on_stop(self) -> None:
@@ -176,7 +169,7 @@ class Lane(Service):
         self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Any]]
     ) -> None:
         for tp, records in fetched.items():
-            quiet = self._state.quiet.get(tp.partition)
+            quiet = self._quiet.get(tp.partition)
             if quiet is None:
                 continue
             quiet.since_ms, quiet.told = self._clock.monotonic_ms(), False
@@ -196,7 +189,7 @@ class Lane(Service):
     async def _tell_idle(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
         """Silence counts only where everything has been read: a lag is no silence."""
         now_ms = self._clock.monotonic_ms()
-        for partition, quiet in list(self._state.quiet.items()):
+        for partition, quiet in list(self._quiet.items()):
             tp = TopicPartition(self.spec.topic, partition)
             highwater = consumer.highwater(tp)
             if tp not in consumer.assignment() or highwater is None:
@@ -217,6 +210,7 @@ class Lane(Service):
                     self.spec.group, partitions=sorted(assigned)
                 )
             beginnings = await self._consumer.beginning_offsets(list(assigned)) if assigned else {}
+            known = self._consumer.partitions_for_topic(self.spec.topic) or set()
             for tp in sorted(assigned):
                 offset, metadata = committed.get(tp, (-1, ""))
                 if offset < beginnings[tp]:
@@ -225,17 +219,15 @@ class Lane(Service):
                         logger.error("%s: %d records deleted before they were read", tp, lost)
                     offset, metadata = beginnings[tp], ""
                 self._consumer.seek(tp, offset)
-                self._state.quiet[tp.partition] = _Quiet(self._clock.monotonic_ms())
-                await self._channel.send(
-                    value=Assigned(tp.partition, self._state.count, offset, metadata)
-                )
+                self._quiet[tp.partition] = _Quiet(self._clock.monotonic_ms())
+                await self._channel.send(value=Assigned(tp.partition, len(known), offset, metadata))
 
     async def revoke(self, revoked: set[TopicPartition]) -> None:
         """Let the agent commit and forget; return when it has, or its time is up."""
         self._generation += 1  # what was fetched and not delivered yet is void
         async with self._turn:
             for tp in sorted(revoked):
-                if self._state.quiet.pop(tp.partition, None) is None:
+                if self._quiet.pop(tp.partition, None) is None:
                     continue
                 done = asyncio.Event()
                 try:

@@ -70,10 +70,12 @@ async def _run(folder: Path, bootstrap: str, seconds: float) -> None:
     await create_missing(connection, plans(bus.topics, bus.partitions, bus.replication))
     await _publish_references(settings, connection)
     port = _free_port()
-    with _worker(path, port, folder / "worker.log") as worker:
+    with _Worker(path, port, folder / "worker.log") as worker:
         await _until_ready(worker, port, folder / "worker.log")
-        click.echo(f"worker is ready: metrics at http://127.0.0.1:{port}/metrics, "
-                   f"windows and alerts at http://127.0.0.1:{port}/api/windows and /api/alerts")  # fmt: skip
+        click.echo(f"worker is ready: metrics at http://127.0.0.1:{port}/metrics")
+        click.echo(
+            f"windows and alerts as JSON at http://127.0.0.1:{port}/api/windows, /api/alerts"
+        )
         seen = _Seen()
         watching = [
             asyncio.create_task(_watch(connection, bus.topics["windows"], seen)),
@@ -139,7 +141,7 @@ def _credit(*, reference: bool = False) -> Any:
     return GeneratedSource(spec, name="credit-risk")
 
 
-class _worker:  # noqa: N801
+class _Worker:
     """A worker as a child process; told to stop, and made to, at the end."""
 
     def __init__(self, path: Path, port: int, log: Path) -> None:
@@ -184,12 +186,15 @@ def _metric(port: int, name: str) -> float:
 async def _until_ready(worker: subprocess.Popen[bytes], port: int, log: Path) -> None:
     for _ in range(int(READY_S / 0.2)):
         if worker.poll() is not None:
-            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-            raise BusError(f"the worker ended: {' | '.join(tail)}")
+            raise BusError(f"the worker ended: {_tail(log)}")
         if await asyncio.to_thread(_get, port, "/ready"):
             return
         await asyncio.sleep(0.2)
     raise BusError(f"the worker was not ready within {READY_S:g} s")
+
+
+def _tail(log: Path) -> str:
+    return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
 
 
 async def _watch(connection: Any, topic: str, seen: _Seen) -> None:

@@ -12,13 +12,15 @@ from stream.settings import Settings, load
 
 Command = Callable[..., Any]
 
-CONFIG = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": "FILE"}
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def config(*, required: bool = False) -> Callable[[Command], Command]:
     """-c FILE."""
     text = "Configuration, YAML." if required else "Configuration, YAML; defaults without it."
-    return click.option("-c", "--config", "path", required=required, help=text, **CONFIG)
+    return click.option(
+        "-c", "--config", "path", required=required, help=text, type=FILE, metavar="FILE"
+    )
 
 
 def settings_of(path: Path | None) -> Settings:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stream.cli.options import config, settings_of, sources
 from stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from stream.detect.references import Reference
 
 
 @click.group
@@ -147,7 +151,7 @@ def show(file: Path | None, path: Path | None, model: str | None, version: str |
             click.echo(text)
 
 
-def _published(path: Path | None):  # type: ignore[no-untyped-def]
+def _published(path: Path | None) -> dict[tuple[str, str], Reference]:
     from stream.app import connection_of
     from stream.bus.connection import check_reachable
     from stream.bus.reference_store import read_topic
@@ -155,7 +159,7 @@ def _published(path: Path | None):  # type: ignore[no-untyped-def]
     settings = settings_of(path)
     connection = connection_of(settings)
 
-    async def work():  # type: ignore[no-untyped-def]
+    async def work() -> dict[tuple[str, str], Reference]:
         await check_reachable(connection)
         return await read_topic(connection, settings.bus.topics["references"])
 

@@ -42,9 +42,9 @@ class Reference:
         return self.state.features.get(name)
 
     def kind(self, name: str) -> str | None:
-        """number, category, vector, or None."""
+        """number, category, vector; None if it has no value in the reference."""
         feature = self.feature(name)
-        return feature.kind if feature else None
+        return feature.kind if feature and feature.observed() else None
 
     def observed(self, name: str) -> int:
         """Values of a feature; the rest of the reference's events miss it."""

@@ -113,7 +113,7 @@ class NumberState:
         part = at - np.floor(at)
         # numpy's own interpolation, to the last bit: from the nearer end.
         step = right - left
-        return np.where(part < 0.5, left + step * part, right - step * (1 - part))
+        return np.asarray(np.where(part < 0.5, left + step * part, right - step * (1 - part)))
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Values (k,) ascending and their counts; what is not counted one by one stands in the

@@ -17,6 +17,7 @@ from stream.detect.ingest.codec import DeadLetter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Intake
 from stream.detect.judge.judge import orphan_letter
+from stream.detect.partials import Marker, Partial
 from stream.replay.sources import Message
 
 
@@ -47,7 +48,10 @@ def play(
 
     def judged(intake: Intake, messages: int) -> Played:
         nonlocal items
-        sent = [*intake.partials, *([intake.marker] if intake.marker else [])]
+        sent: list[Partial | Marker] = [
+            *intake.partials,
+            *([intake.marker] if intake.marker else []),
+        ]
         verdicts = judge.add(list(enumerate(sent, items)))
         items += len(sent)
         late = [orphan_letter(orphan.partial, items) for orphan in verdicts.orphans]

@@ -23,7 +23,7 @@ from stream.detect.specs import LimitSpec
 
 NULL_CODE, ABSENT_CODE, MISTYPED_CODE = -1, -2, -3  # codes of what is not a text
 
-_ABSENT = object()  # the mark of a key that is not in an event
+ABSENT_MARK = object()  # the mark of a key that is not in an event
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Columns:
 
 
 def column_of(values: Sequence[Any], limits: LimitSpec) -> Column:
-    """An array of JSON values, `_ABSENT` where the key is missing, as a column."""
+    """An array of JSON values, `ABSENT_MARK` where the key is missing, as a column."""
     kinds = set(map(type, values))
     if kinds <= {float, int}:
         return Column(np.array(values, np.float64), None, [], None)
@@ -69,7 +69,7 @@ def column_of(values: Sequence[Any], limits: LimitSpec) -> Column:
         codes, texts = _encode(values, limits)
         return Column(None, codes, texts, None)
     if kinds <= {float, int, type(None), object}:
-        marks = {None: NULL, _ABSENT: ABSENT}
+        marks = {None: NULL, ABSENT_MARK: ABSENT}
         numbers = np.array([v if type(v) is float else marks.get(v, v) for v in values], np.float64)
         return Column(_with_kinds(numbers, values), None, [], None)
     return _mixed(values, kinds, limits)
@@ -77,7 +77,7 @@ def column_of(values: Sequence[Any], limits: LimitSpec) -> Column:
 
 def _with_kinds(numbers: NDArray[np.float64], values: Sequence[Any]) -> NDArray[np.float64]:
     # A NaN payload survives an array of Python floats on today's CPUs, but nobody promises it.
-    missing = [i for i, v in enumerate(values) if v is None or v is _ABSENT]
+    missing = [i for i, v in enumerate(values) if v is None or v is ABSENT_MARK]
     if missing:
         numbers[missing] = [NULL if values[i] is None else ABSENT for i in missing]
     return numbers
@@ -115,7 +115,7 @@ def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column
         elif kind is str or kind is bool:
             text = value if kind is str else str(value).lower()
             codes[i] = known.setdefault(text, len(known))
-        elif value is None or value is _ABSENT:
+        elif value is None or value is ABSENT_MARK:
             numbers[i] = norms[i] = NULL if value is None else ABSENT
             codes[i] = NULL_CODE if value is None else ABSENT_CODE
         elif kind is list:

@@ -14,7 +14,12 @@ class HeavyHitters:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._counts: dict[str, int] = {}
-        self.uncertain = 0  # events that may stand under a wrong value
+        self._inherited: dict[str, int] = {}  # of these counts, what other values left behind
+
+    @property
+    def uncertain(self) -> int:
+        """Events that may stand under a wrong value."""
+        return sum(self._inherited.values())
 
     def add(self, value: str) -> None:
         """Count a value; when full it takes over the place of the rarest one."""
@@ -23,9 +28,9 @@ class HeavyHitters:
             counts[value] = counts.get(value, 0) + 1
             return
         rarest = min(counts, key=counts.__getitem__)
-        inherited = counts.pop(rarest)
-        self.uncertain += 1
-        counts[value] = inherited + 1
+        self._inherited.pop(rarest, None)
+        self._inherited[value] = counts.pop(rarest)
+        counts[value] = self._inherited[value] + 1
 
     def counts(self) -> dict[str, int]:
         """Counts by value, sorted by value."""

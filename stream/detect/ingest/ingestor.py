@@ -10,6 +10,7 @@ After a call everything below `safe_offset` is in what was handed out. Once that
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,7 +128,8 @@ class Ingestor:
         placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
         for run in decoded.runs:
             if self._sketchbook.is_full(run.model, run.version):
-                self._refuse_run(intake, decoded, run, messages)
+                timely = run.rows[placement.verdicts[run.rows] == COUNTED]
+                self._refuse_run(intake, decoded.offsets[timely], run, messages)
             else:
                 self._add_run(intake, decoded, placement, run)
         self._refuse_untimely(intake, decoded, placement, messages)
@@ -298,19 +300,18 @@ class Ingestor:
             intake.dead.append(_dead(reason, detail, offset, messages))
 
     def _refuse_run(
-        self, intake: Intake, decoded: Decoded, run: Columns, messages: Messages
+        self, intake: Intake, offsets: NDArray[np.int64], run: Columns, messages: Messages
     ) -> None:
         limit = self._spec.limits.max_models
         detail = f"model {run.model}/{run.version}: this worker already watches {limit}"
-        for row in run.rows.tolist():
-            offset = int(decoded.offsets[row])
+        for offset in offsets.tolist():
             intake.dead.append(_dead("too_many_models", detail, offset, messages, "model"))
 
 
 def _dead(
     reason: str, detail: str, offset: int, messages: Messages, field: str = "ts"
 ) -> DeadLetter:
-    raw = messages.values[int(np.searchsorted(messages.offsets, offset))] or b""
+    raw = messages.values[bisect_left(messages.offsets, offset)] or b""
     return DeadLetter(
         reason=reason, field=field, detail=detail, offset=offset, raw=bytes(raw[:RAW_BYTES_KEPT])
     )

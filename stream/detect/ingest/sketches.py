@@ -80,7 +80,8 @@ class NumberSketch:
     def state(self, slot: int) -> NumberState:
         """A copy of a slot's row."""
         row = slice(slot, slot + 1)
-        copied = type(self._moments)(*(array[row].copy() for array in self._moments))
+        row_of = {name: array[row].copy() for name, array in self._moments._asdict().items()}
+        copied = moments.Moments(**row_of)
         # Which nulls and absent keys stand beside numbers depends on how batches were cut: they
         # are counted per feature instead.
         copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0

@@ -70,7 +70,7 @@ class PartitionTime:
     """The watermark of one source partition."""
 
     spec: TimeSpec
-    progress: Progress = Progress()
+    progress: Progress
     _event_ms: int = field(init=False)  # largest accepted event time - grace
     _floors: list[Floor] = field(init=False)
 
@@ -126,7 +126,8 @@ class PartitionTime:
     def before_ms(self, next_offset: int) -> int:
         """The watermark that an event at next_offset will meet.
 
-        While a replay has not caught up this is less than `watermark_ms`, which knows what was sent.
+        While a replay has not caught up this is less than `watermark_ms`, which knows what was
+        sent.
         """
         past = (floor.watermark_ms for floor in self._floors if floor.offset <= next_offset)
         return max([self._event_ms, *past])

@@ -4,8 +4,8 @@ In    the findings of each window of a stream, in event time
 Out   alert events, one per change of an alert's state
 Not   the verdict itself (rules.py), sending (bus)
 
-    inactive ──breach──► pending ──`for` windows of breach──► firing ──`keep_firing` clear──► resolved
-                            └─────────no breach──► inactive
+    inactive ──breach──► pending ──`for` breaches──► firing ──`keep_firing` clear──► resolved
+                            └─────no breach──► inactive
 
 Words and life cycle are Prometheus'. A window without enough data changes nothing: silence never
 resolves an alert. While an alert fires, a value still above 80 % of its threshold is not clear.
@@ -124,9 +124,10 @@ class AlertBook:
         stream = self._stream
         hinted = causes.hints(finding, reading) if finding.verdict == BREACH else []
         state = "firing" if reason in ("first", "changed", "corrected") else "resolved"
-        words = causes.sentence(finding, reading, hinted)
-        if state == "resolved":
-            words = f"{reason.capitalize()}: {words}"
+        if state == "firing":
+            words = causes.sentence(finding, reading, hinted)
+        else:
+            words = causes.end_sentence(reason, finding, reading)
         reference = reading.references.get(finding.reference or "")
         event = {
             "specversion": "1.0",

@@ -117,11 +117,21 @@ def top_bins(comparison: Comparison) -> list[dict[str, Any]]:
 
 def sentence(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> str:
     """What happened, in words a person can act on."""
-    window = reading.due.window
-    stream = window.stream
+    return _placed(_what(finding, reading, causes), finding, reading)
+
+
+def end_sentence(reason: str, finding: Finding, reading: Reading) -> str:
+    """That an alert is over, and what the value is now."""
+    name = "the service" if finding.feature is None else _short(finding.feature)
+    measure, value, threshold = finding.measure, finding.value, finding.threshold
+    over = "is within its limit again" if reason == "resolved" else "was within its limit after all"
+    return _placed(f"{name} {over}: {measure} {value:.3g}, limit {threshold:.3g}", finding, reading)
+
+
+def _placed(what: str, finding: Finding, reading: Reading) -> str:
+    stream, summary = reading.due.window.stream, reading.summary
     whose = f"{stream.model}/{stream.version}" + (f" ({stream.segment})" if stream.segment else "")
-    when = f"{reading.summary['start']} to {reading.summary['end']}"
-    return f"{whose}: {_what(finding, reading, causes)}, {when}, {finding.n} events."
+    return f"{whose}: {what}, {summary['start']} to {summary['end']}, {finding.n} events."
 
 
 def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> str:
@@ -130,17 +140,21 @@ def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> s
         return _service(measure, value, threshold)
     name = _short(finding.feature)
     if measure.startswith("missing"):
-        before = finding.detail.get("ratio_reference", 0.0)
-        return f"{name} is missing in {finding.detail['ratio']:.1%} of the events ({before:.1%} before)"
+        before, share = finding.detail.get("ratio_reference", 0.0), finding.detail["ratio"]
+        return f"{name} is missing in {share:.1%} of the events ({before:.1%} before)"
     if measure == "unseen_ratio":
         values = ", ".join(unseen_values(finding, reading))
-        return f"{name} has values that the reference does not know: {values} ({value:.2%} of the events)"
+        return (
+            f"{name} has values that the reference does not know: {values} "
+            f"({value:.2%} of the events)"
+        )
     if measure == "out_of_range_ratio":
         return f"{value:.2%} of {name} lie outside the allowed range"
     moved = ""
     if finding.comparison is not None:
-        bin_ = top_bins(finding.comparison)[0]
-        moved = f"; the share of {bin_['bin']} went from {bin_['reference']:.1%} to {bin_['current']:.1%}"
+        top = top_bins(finding.comparison)[0]
+        shares = f"from {top['reference']:.1%} to {top['current']:.1%}"
+        moved = f"; the share of {top['bin']} went {shares}"
     against = {"training": "training", "previous": "the previous window"}[finding.reference or ""]
     hint = f" ({causes[0]['detail']})" if causes else ""
     return (

@@ -6,7 +6,7 @@ Not   what a window says (summaries.py) or means (rules.py)
 
 The watermark here is the smallest of all source partitions that are not idle; if all are idle, the
 largest. A partial replaces the one with its key and never adds to it, unless it covers less of the
-source. What may still be revised is kept; what comes after that is an `Orphan`, never lost silently.
+source. What may still be revised is kept; what comes after that is an `Orphan`, not lost silently.
 """
 
 from __future__ import annotations

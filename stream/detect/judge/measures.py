@@ -70,7 +70,7 @@ def compare(
     known = reference.feature(name)
     if known is None:
         return None
-    kind = known.kind
+    kind = known.kind if known.observed() else current.kind
     if kind == "category":
         comparison = _compare_categories(name, current, events, known, reference)
     elif known.number is not None:
@@ -86,10 +86,9 @@ def compare(
 def _compare_categories(
     name: str, current: FeatureState, events: int, known: FeatureState, reference: Reference
 ) -> Comparison:
-    assert known.category is not None  # the caller looked at the kind
     vocabulary = reference.categories(name)
     now = current.category.counts if current.category else {}
-    before = known.category.counts
+    before = known.category.counts if known.category else {}
     unseen = sum(now.values()) - sum(now.get(c, 0) for c in vocabulary)
     n, m = sum(now.values()), sum(before.values())
     return Comparison(
@@ -110,50 +109,53 @@ def _compare_numbers(
 ) -> Comparison:
     edges = reference.edges_of(name)
     now = current.number or NumberState.empty(known.grid)
-    infinities = now.moments.kinds[0, [moments.NEG_INFS, moments.POS_INFS]]
-    counts = bin_counts(now, edges, known)
-    counts[0] += infinities[0]
-    counts[-1] += infinities[1]
-    before = bin_counts(known, edges, known)
-    missing = events - now.count - int(infinities.sum())
-    missing_before = reference.state.events - known.count
+    counts, before = _with_infinities(now, edges, known), _with_infinities(known, edges, known)
+    missing, missing_before = events - counts.sum(), reference.state.events - before.sum()
     comparison = Comparison(
         feature=name,
         kind="number",
-        labels=[*(f"<= {e:.6g}" for e in edges), f"> {edges[-1]:.6g}" if len(edges) else "any"]
-        + ["missing"],
+        labels=[*_labels(edges), "missing"],
         reference=np.append(before, missing_before),
         current=np.append(counts, missing),
         n=events,
         n_reference=reference.state.events,
         edges=edges.tolist(),
         span=(float(known.moments.low[0]), float(known.moments.high[0])),
-        outside=_outside(now, known, infinities),
+        outside=_outside(now, known),
     )
     if min(now.count, known.count) >= SMALLEST_N:
         _measure_values(comparison, now, known)
     return comparison
 
 
+def _labels(edges: NDArray[np.float64]) -> list[str]:
+    last = f"> {edges[-1]:.6g}" if len(edges) else "any"
+    return [*(f"<= {edge:.6g}" for edge in edges), last]
+
+
+def _with_infinities(number: NumberState, edges: NDArray[np.float64], known: NumberState) -> Counts:
+    counts = bin_counts(number, edges, known)
+    counts[0] += number.moments.kinds[0, moments.NEG_INFS]
+    counts[-1] += number.moments.kinds[0, moments.POS_INFS]
+    return counts
+
+
 def bin_counts(number: NumberState, edges: NDArray[np.float64], known: NumberState) -> Counts:
     """Counts (len(edges) + 1,) of the finite values on the reference's edges; outer bins open."""
     values, counts = _atoms(number)
     bins = np.searchsorted(edges, values, side="left")
-    binned = np.bincount(bins, counts, minlength=len(edges) + 1)
+    binned = np.bincount(bins, counts, minlength=len(edges) + 1).astype(np.float64)
     if number.is_atomic:
         return binned
     rest = _rest(number, known)
     # A cell's upper border tells its bin, as edges are borders; beside atoms its middle does.
     borders = logbins.cell_edges(*known.grid)
     at = _middles(borders) if known.is_atomic else borders[1:]
-    return binned + np.bincount(
-        np.searchsorted(edges, at, side="left"), rest, minlength=len(edges) + 1
-    )
+    bins = np.searchsorted(edges, at, side="left")
+    return np.asarray(binned + np.bincount(bins, rest, minlength=len(edges) + 1))
 
 
-def _outside(
-    now: NumberState, known: NumberState, infinities: NDArray[np.int64]
-) -> tuple[int, int]:
+def _outside(now: NumberState, known: NumberState) -> tuple[int, int]:
     """Values below and above what the reference has; those within a cell of its ends are inside."""
     low, high = known.moments.low[0], known.moments.high[0]
     if not known.count:
@@ -161,8 +163,9 @@ def _outside(
     values, counts = _atoms(now)
     rest = _rest(now, known)
     first, last = (logbins.cell_of(end, *known.grid) for end in (low, high))
-    below = counts[values < low].sum() + rest[:first].sum() + infinities[0]
-    above = counts[values > high].sum() + rest[last + 1 :].sum() + infinities[1]
+    kinds = now.moments.kinds[0]
+    below = counts[values < low].sum() + rest[:first].sum() + kinds[moments.NEG_INFS]
+    above = counts[values > high].sum() + rest[last + 1 :].sum() + kinds[moments.POS_INFS]
     return int(below), int(above)
 
 
@@ -176,11 +179,11 @@ def _rest(number: NumberState, known: NumberState) -> Counts:
     rest = number.cells_on(known.grid).astype(float)
     for value, count in number.values.items():
         rest[logbins.cell_of(value, *known.grid)] -= count
-    return np.maximum(rest, 0)
+    return np.asarray(np.maximum(rest, 0))
 
 
 def _middles(borders: NDArray[np.float64]) -> NDArray[np.float64]:
-    return borders[:-1] / 2 + borders[1:] / 2
+    return np.asarray(borders[:-1] / 2 + borders[1:] / 2)
 
 
 def _measure_values(comparison: Comparison, now: NumberState, known: NumberState) -> None:

@@ -26,7 +26,9 @@ SCALARS = (
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner)
 )
-WORDS = b'{"x":[NaN,Infinity,-Infinity,{"id":"\\ud83d\\ude00","n":-12.5e+3,"ok":[true,false,null]}]}'
+WORDS = (
+    b'{"x":[NaN,Infinity,-Infinity,{"id":"\\ud83d\\ude00","n":-12.5e+3,"ok":[true,false,null]}]}'
+)
 
 
 def reason_of(value: bytes | None) -> str:

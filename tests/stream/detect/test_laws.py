@@ -45,7 +45,9 @@ ANY_VALUE = st.sampled_from(
      "a", "b", "c", "d", "e", "f", "", "true", "3", LONG + "1", LONG + "2", [1, 2], [], [None, 1.0],
      [float("nan")], ["x"], [True], [1e200, 1e200], {}, {"z": 1}]
 )  # fmt: skip
-FEATURES = st.dictionaries(st.sampled_from(["x", "y", "k", "v", "n", "origin"]), ANY_VALUE, max_size=5)
+FEATURES = st.dictionaries(
+    st.sampled_from(["x", "y", "k", "v", "n", "origin"]), ANY_VALUE, max_size=5
+)
 PREDICTION = st.sampled_from(
     [None, 0.5, 3, "cat", True, {"score": 0.25}, {"score": None}, {"label": "cat"}, {"label": 1},
      {"label": 1.0, "score": 0.5}, {}, {"score": "bad"}, {"label": []}]
@@ -56,7 +58,9 @@ EXTRAS = st.fixed_dictionaries(
         "prediction": PREDICTION,
         "latency_ms": st.sampled_from([1.5, 30, None, 1e6, "slow"]),
         "status": st.sampled_from(["ok", "error", None, "odd"]),
-        "segment": st.sampled_from([None, {}, {"origin": "JFK"}, {"origin": None}, {"origin": 1}, 3]),
+        "segment": st.sampled_from(
+            [None, {}, {"origin": "JFK"}, {"origin": None}, {"origin": 1}, 3]
+        ),
         "arrival_time": st.just(at(90)),
     },
 )

@@ -1,0 +1,57 @@
+"""Backlog: a broker in, topics filled with generated events out.
+
+In    an address, how many events
+Out   topics of predictions, one event per message or in columnar batches; the topics of a worker
+Not   who reads them (bench_bus.py, bench_startup.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import workloads
+from stream.bus.bulk import BulkPublisher
+from stream.bus.connection import Connection
+from stream.bus.reference_store import to_bytes
+from stream.bus.topics import create_missing, plans
+from stream.settings import load
+
+JSON, COLUMNAR = "bench-json", "bench-columnar"  # topics
+BATCH = 256  # events of a columnar batch
+TRAINING = 10_000  # events
+PARTITIONS = 4
+
+
+def create_topics(bootstrap: str, topic: str, config: Path | None = None) -> None:
+    """The topics of a configuration, or of none but the predictions' real name."""
+    names = load(config).bus.topics if config else {"predictions": topic}
+    asyncio.run(create_missing(Connection(bootstrap), plans(names, PARTITIONS, 1)))
+
+
+def publish(bootstrap: str, topic: str, n: int) -> None:
+    """n events, acknowledged; in batches if the topic is `COLUMNAR`."""
+
+    async def work() -> None:
+        async with BulkPublisher(Connection(bootstrap), topic) as publisher:
+            for messages in _messages(topic, n):
+                await publisher.publish(messages)
+
+    asyncio.run(work())
+
+
+def _messages(topic: str, n: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    for events in workloads.chunks(n):
+        size = BATCH if topic == COLUMNAR else 1
+        values = workloads.batches(events, size) if size > 1 else workloads.singles(events)
+        keys = (event["id"].encode() for event in events[::size])
+        yield list(zip(keys, values, strict=True))
+
+
+def write_reference(folder: Path) -> None:
+    """The reference that the workers' configuration names; other events of the same kind."""
+    training = [e for events in workloads.chunks(TRAINING, seed=2) for e in events]
+    values = workloads.singles(training)
+    reference = workloads.reference_of(values, workloads.MODEL, workloads.VERSION)
+    (folder / "reference.json").write_bytes(to_bytes(reference))

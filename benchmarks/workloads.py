@@ -1,0 +1,109 @@
+"""Workloads: a number of events and a seed in, events and messages out, the same on any machine.
+
+In    how many, which seed
+Out   prediction events of one model: 20 numeric features, 3 categories, score, label, latency;
+      the same events as messages in the three shapes of the contract
+Not   events with faults (stream/replay/scenarios.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from stream.detect.ingest.events import Messages, Reader
+from stream.detect.profiles import ProfileBuilder
+from stream.detect.references import Reference
+from stream.detect.specs import LimitSpec
+
+MODEL, VERSION = "bench", "1"
+NUMERIC = tuple(f"x{i:02d}" for i in range(20))
+CATEGORIES = {
+    "channel": ("web", "app", "phone", "branch"),
+    "region": tuple(f"r{i:02d}" for i in range(20)),
+    "product": tuple(f"product-{i}" for i in range(8)),
+}
+GAP_SHARE = 0.02  # of x00 is null
+START = np.datetime64("2025-03-03T00:00:00", "ms")
+EVENTS_PER_MINUTE = 10_000  # of event time
+CHUNK = 10_000
+
+Event = dict[str, Any]
+
+
+def chunks(n: int, seed: int = 1) -> Iterator[list[Event]]:
+    """n events in order of event time, some thousands at a time."""
+    rng = np.random.default_rng(seed)
+    for first in range(0, n, CHUNK):
+        yield _events(rng, first, min(CHUNK, n - first))
+
+
+def _events(rng: np.random.Generator, first: int, n: int) -> list[Event]:
+    after_ms = (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
+    stamps = np.datetime_as_string(START + after_ms, unit="ms").tolist()
+    scores = rng.random(n).round(6).tolist()
+    latencies = np.exp(rng.normal(3.0, 0.35, n)).round(3).tolist()
+    features = _features(rng, n)
+    return [
+        {
+            "id": f"b-{first + i:09d}",
+            "model": MODEL,
+            "version": VERSION,
+            "ts": f"{stamps[i]}Z",
+            "features": features[i],
+            "prediction": {"score": scores[i], "label": int(scores[i] > 0.5)},
+            "latency_ms": latencies[i],
+        }
+        for i in range(n)
+    ]
+
+
+def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
+    numbers = rng.normal(10.0, 3.0, (n, len(NUMERIC))).round(4)
+    is_gap = rng.random(n) < GAP_SHARE
+    columns: list[list[Any]] = [column.tolist() for column in numbers.T]
+    columns[0] = [None if gap else value for gap, value in zip(is_gap, columns[0], strict=True)]
+    for values in CATEGORIES.values():
+        codes = rng.integers(0, len(values), n).tolist()
+        columns.append([values[code] for code in codes])
+    names = (*NUMERIC, *CATEGORIES)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def singles(events: Sequence[Event]) -> list[bytes]:
+    """One event per message."""
+    return [orjson.dumps(event) for event in events]
+
+
+def arrays(events: Sequence[Event], size: int) -> list[bytes]:
+    """`size` events per message, as a JSON array."""
+    return [orjson.dumps(events[i : i + size]) for i in range(0, len(events), size)]
+
+
+def batches(events: Sequence[Event], size: int) -> list[bytes]:
+    """`size` events of one model and version per message, as a columnar batch."""
+    return [orjson.dumps(_batch(events[i : i + size])) for i in range(0, len(events), size)]
+
+
+def _batch(events: Sequence[Event]) -> dict[str, Any]:
+    names = dict.fromkeys(name for event in events for name in event["features"])
+    columns: dict[str, Any] = {name: [e[name] for e in events] for name in ("id", "ts")}
+    columns["features"] = {name: [e["features"].get(name) for e in events] for name in names}
+    for name in ("score", "label"):
+        columns[name] = [e["prediction"][name] for e in events]
+    if "latency_ms" in events[0]:
+        columns["latency_ms"] = [e["latency_ms"] for e in events]
+    return {"model": events[0]["model"], "version": events[0]["version"], "columns": columns}
+
+
+def reference_of(values: Sequence[bytes], model: str, version: str) -> Reference:
+    """What training on these messages, all of one model and version, gives."""
+    never_ms = [2**62] * len(values)  # training data may carry any event time
+    messages = Messages("training", 0, values, range(len(values)), never_ms)
+    builder = ProfileBuilder(model, version)
+    for run in Reader(LimitSpec()).read(messages).runs:
+        builder.add(run)
+    return builder.build()

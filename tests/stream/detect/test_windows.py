@@ -1,0 +1,187 @@
+"""Windows: the watermark says what an event belongs to. Panes of 60 s, grace 10 s, late for 120 s.
+
+Each case is drawn: seconds, panes, events by name, then what the watermark says of each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stream.detect.ingest.windows import (
+    ALREADY_SENT,
+    COUNTED,
+    NEVER_MS,
+    TOO_FAR_AHEAD,
+    TOO_LATE,
+    Floor,
+    PartitionTime,
+    Placement,
+    Progress,
+)
+from tests.builders import FAR_S, MINUTE, at, pane_of
+
+FIRST = pane_of(0)
+
+
+def fresh(progress: Progress | None = None) -> PartitionTime:
+    return PartitionTime(MINUTE, progress or Progress())
+
+
+def place(
+    time: PartitionTime, *seconds: float, first_offset: int = 0, arrival_s: float = FAR_S
+) -> Placement:
+    n = len(seconds)
+    times_ms = np.array([at(s) for s in seconds], np.int64)
+    arrivals_ms = np.full(n, at(arrival_s), np.int64)
+    return time.place(times_ms, arrivals_ms, np.arange(first_offset, first_offset + n))
+
+
+def parts(placement: Placement) -> list[tuple[int, int]]:
+    """(pane, part) of each event, panes counted from the first."""
+    return list(zip((placement.panes - FIRST).tolist(), placement.parts.tolist(), strict=True))
+
+
+def test_an_event_within_grace_joins_its_pane() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)
+    #        e2      e1 at 65           the watermark is 55: A is still open
+    assert parts(place(fresh(), 65, 30)) == [(1, 0), (0, 0)]
+
+
+def test_an_event_after_grace_forms_a_part_named_by_how_late_it_is() -> None:
+    #   0s         60s        120s       180s
+    #   [----A-----)[----B-----)[----C-----)
+    #        e2           e1 at 100              the watermark is 90, in B: part 1 of A
+    #        e4                     e3 at 190    the watermark is 180, after C: part 3 of A
+    assert parts(place(fresh(), 100, 30, 190, 30)) == [(1, 0), (0, 1), (3, 0), (0, 3)]
+
+
+def test_a_pane_closes_when_the_watermark_reaches_its_end() -> None:
+    #   0s         60s
+    #   [----A-----)         e1 at 69.999: watermark 59.999, A is open
+    #                        e1 at 70:     watermark 60, A is closed
+    time = fresh()
+    assert parts(place(time, 69.999, 59)) == [(1, 0), (0, 0)]
+    assert not time.is_complete(FIRST, 0)
+    assert parts(place(time, 70, 59)) == [(1, 0), (0, 1)]
+    assert time.is_complete(FIRST, 0)
+    assert not time.is_complete(FIRST, 1)
+
+
+def test_a_late_part_closes_when_the_watermark_leaves_the_pane_of_its_arrival() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)
+    #        e2        e1 at 80       part 1 of A, open until the watermark is 120
+    time = fresh()
+    place(time, 80, 30)
+    place(time, 129)
+    assert not time.is_complete(FIRST, 1)
+    place(time, 130)
+    assert time.is_complete(FIRST, 1)
+
+
+def test_an_event_is_too_late_once_its_pane_is_final() -> None:
+    #   0s         60s        120s       180s
+    #   [----A-----)
+    #        e2                           e1: watermark 179.999, counted; 180, too late
+    assert place(fresh(), 189.999, 30).verdicts.tolist() == [COUNTED, COUNTED]
+    assert place(fresh(), 190, 30).verdicts.tolist() == [COUNTED, TOO_LATE]
+
+
+def test_an_event_far_ahead_of_its_arrival_does_not_move_the_watermark() -> None:
+    #   arrival 0s                              300s (max_ahead)
+    #   ---------------------------------------|---e1 at 300.001
+    time = fresh()
+    ahead = place(time, 300.001, arrival_s=0)
+    assert ahead.verdicts.tolist() == [TOO_FAR_AHEAD]
+    assert time.watermark_ms == NEVER_MS
+    assert place(time, 300, arrival_s=0).verdicts.tolist() == [COUNTED]
+    assert time.watermark_ms == at(290)
+
+
+def test_the_watermark_never_moves_back() -> None:
+    time, seen = fresh(), []
+    for second in (50, 20, 90, 0, 90, 91):
+        place(time, second)
+        seen.append(time.watermark_ms)
+    assert seen == [at(s) for s in (40, 40, 80, 80, 80, 81)]
+
+
+def test_every_event_knows_the_watermark_before_it() -> None:
+    assert place(fresh(), 50, 20, 90, 0).before_ms.tolist() == [NEVER_MS, at(40), at(40), at(80)]
+
+
+def test_idleness_closes_panes_for_what_comes_after_it_in_the_log() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)
+    #     e1 at 20   nothing for 60 s: the watermark is 70; e2 at 30 comes after that
+    time = fresh()
+    place(time, 20)
+    time.idle(at(70), next_offset=1)
+    assert time.is_complete(FIRST, 0)
+    assert parts(place(time, 30, first_offset=1)) == [(0, 1)]
+
+
+def test_idleness_never_moves_the_watermark_back() -> None:
+    time = fresh()
+    place(time, 200)
+    time.idle(at(100), next_offset=1)
+    assert time.watermark_ms == at(190)
+
+
+def test_a_replay_meets_an_idle_decision_at_its_place() -> None:
+    #   offset   0         1 │ 2          the floor stands between 1 and 2
+    #   event    20s      30s│ 30s        in time before it, late after it
+    floors = (Floor(2, at(70)),)
+    time = fresh(Progress(NEVER_MS, at(50), floors))
+    assert parts(place(time, 20, 30, 30)) == [(0, 0), (0, 0), (0, 1)]
+
+
+def test_what_was_sent_before_is_not_counted_again() -> None:
+    #   0s         60s        120s       180s
+    #   [----A-----)[----B-----)[----C-----)
+    #     e1          e2 at 80                   sent up to 70: A was, B was not
+    time = fresh(Progress(at(10), at(70), ()))
+    assert place(time, 20, 80).verdicts.tolist() == [ALREADY_SENT, COUNTED]
+    assert time.watermark_ms == at(70)
+
+
+def test_progress_names_the_watermark_before_the_safe_offset() -> None:
+    time = fresh()
+    place(time, 20, 80)  # pane 0 is sent, pane 1 is open since offset 1
+    assert time.progress_at(1, at(10)) == Progress(at(10), at(70), ())
+
+
+def test_progress_keeps_the_idle_decisions_that_a_replay_will_meet() -> None:
+    time = fresh()
+    place(time, 20)
+    time.idle(at(80), next_offset=1)
+    place(time, 30, first_offset=1)
+    time.idle(at(90), next_offset=2)
+    assert time.progress_at(1, at(80)).floors == (Floor(2, at(90)),)
+
+
+def test_only_the_last_of_several_idle_decisions_at_one_place_is_kept() -> None:
+    time = fresh()
+    place(time, 20)
+    for second in (70, 80, 90):
+        time.idle(at(second), next_offset=1)
+    assert time.progress_at(0, NEVER_MS).floors == (Floor(1, at(90)),)
+
+
+def test_while_a_replay_catches_up_the_log_alone_says_what_an_event_meets() -> None:
+    time = fresh(Progress(at(10), at(300), ()))
+    assert time.watermark_ms == at(300)
+    assert time.before_ms(0) == at(10)
+    place(time, 60)
+    assert time.before_ms(1) == at(50)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_an_empty_batch_places_nothing(n: int) -> None:
+    time = fresh()
+    place(time, *[20] * n)
+    before_ms = time.watermark_ms
+    assert place(time).verdicts.tolist() == []
+    assert time.watermark_ms == before_ms
