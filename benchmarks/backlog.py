@@ -2,7 +2,7 @@
 
 In    an address, how many events
 Out   topics of predictions, one event per message or in columnar batches; the topics of a worker
-Not   who reads them (bench_bus.py, bench_startup.py)
+Not   who reads them (worker.py, peer_faust.py, peer_getmany.py)
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from pathlib import Path
 from benchmarks import workloads
 from stream.bus.bulk import BulkPublisher
 from stream.bus.connection import Connection
-from stream.bus.reference_store import to_bytes
 from stream.bus.topics import create_missing, plans
 from stream.settings import load
 
 JSON, COLUMNAR = "bench-json", "bench-columnar"  # topics
 BATCH = 256  # events of a columnar batch
-TRAINING = 10_000  # events
 PARTITIONS = 4
 
 
@@ -47,11 +45,3 @@ def _messages(topic: str, n: int) -> Iterator[list[tuple[bytes, bytes]]]:
         values = workloads.batches(events, size) if size > 1 else workloads.singles(events)
         keys = (event["id"].encode() for event in events[::size])
         yield list(zip(keys, values, strict=True))
-
-
-def write_reference(folder: Path) -> None:
-    """The reference that the workers' configuration names; other events of the same kind."""
-    training = [e for events in workloads.chunks(TRAINING, seed=2) for e in events]
-    values = workloads.singles(training)
-    reference = workloads.reference_of(values, workloads.MODEL, workloads.VERSION)
-    (folder / "reference.json").write_bytes(to_bytes(reference))

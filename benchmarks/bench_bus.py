@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import backlog
+from benchmarks import backlog, worker
 from benchmarks.measuring import Row, compared
-from benchmarks.processes import Program, events_per_cpu_second, worker_program
+from benchmarks.processes import Program, events_per_cpu_second
 from stream.broker import EmbeddedBroker
 
 UNIT = "events per CPU-second"
@@ -35,7 +35,7 @@ class Plan:
 
 
 FULL = Plan(runs=3, events=200_000, faust_events=60_000, passes=4)
-QUICK = Plan(runs=1, events=40_000, faust_events=8_000, passes=4)
+QUICK = Plan(runs=1, events=80_000, faust_events=8_000, passes=4)
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -55,7 +55,7 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def _fill(folder: Path, bootstrap: str, plan: Plan) -> None:
-    backlog.write_reference(folder)
+    worker.write_reference(folder)
     for topic in (backlog.JSON, backlog.COLUMNAR):
         print(f"  publishing {plan.events:,} events on {topic} …", flush=True)
         backlog.create_topics(bootstrap, topic)
@@ -86,9 +86,7 @@ class _Run:
 
     def _worker(self, topic: str) -> Program:
         name = f"worker-{topic}-{self._at}"
-        program = worker_program(self._folder, self._bootstrap, topic, name)
-        backlog.create_topics(self._bootstrap, topic, self._folder / f"{name}.yaml")
-        return program
+        return worker.program(self._folder, self._bootstrap, topic, name, self._plan.events)
 
     def _faust(self) -> Program:
         words = ("benchmarks.peer_faust", self._bootstrap, backlog.JSON, f"faust-{self._at}")

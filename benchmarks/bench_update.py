@@ -10,7 +10,6 @@ quantiles, no merging); vs_sum how many times as long we take as reading and add
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,16 +18,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from benchmarks.measuring import Pair, Row, compared
 from kernels.sketches import logbins, moments
 
-RUNS = 7
+RUNS, QUICK_RUNS = 7, 2
 N_VALUES = 4_000_000
 ANCHOR, INVERSE_SCALE = 10.0, 1.0 / 3.0
+UNIT = "ns per value"
 Floats = NDArray[np.float64]
 
 
-def rows() -> list[dict[str, Any]]:
+def rows(quick: bool = False) -> list[Row]:
     """One row per comparison, both measured in the same minute."""
+    runs = QUICK_RUNS if quick else RUNS
     values = _column()
     slots = np.zeros(values.size, np.int32)
     shape, cells = moments.empty(1), logbins.empty(1)
@@ -37,11 +39,11 @@ def rows() -> list[dict[str, Any]]:
         moments.update(shape, slots, values, ANCHOR, INVERSE_SCALE)
         logbins.update(cells, slots, values, ANCHOR, INVERSE_SCALE)
 
-    numpy_runs = _interleaved(update, lambda: _numpy_summary(values))
-    sum_runs = _interleaved(update, lambda: _sum(values))
+    numpy_runs = _interleaved(update, lambda: _numpy_summary(values), runs)
+    sum_runs = _interleaved(update, lambda: _sum(values), runs)
     return [
-        _row("kernels/update/vs_numpy", numpy_runs, lambda ours, peer: peer / ours),
-        _row("kernels/fused/vs_sum", sum_runs, lambda ours, peer: ours / peer),
+        compared("kernels/update/vs_numpy", numpy_runs, UNIT, lambda ours, peer: peer / ours),
+        compared("kernels/fused/vs_sum", sum_runs, UNIT),
     ]
 
 
@@ -67,34 +69,17 @@ def _sum(values: Floats) -> float:
     return total
 
 
-def _interleaved(
-    ours: Callable[[], object], peer: Callable[[], object]
-) -> list[tuple[float, float]]:
+def _interleaved(ours: Callable[[], object], peer: Callable[[], object], runs: int) -> list[Pair]:
     """(ours, peer) in ns per value of each run; in turn, so that both see the same machine."""
     ours()
     peer()
-    return [(_timed(ours), _timed(peer)) for _ in range(RUNS)]
+    return [(_timed(ours), _timed(peer)) for _ in range(runs)]
 
 
 def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter_ns()
     call()
     return (time.perf_counter_ns() - start) / N_VALUES
-
-
-def _row(
-    name: str, runs: list[tuple[float, float]], compare: Callable[[float, float], float]
-) -> dict[str, Any]:
-    ratios = [compare(ours, peer) for ours, peer in runs]
-    return {
-        "name": name,
-        "ours": round(statistics.median(ours for ours, _ in runs), 3),
-        "peer": round(statistics.median(peer for _, peer in runs), 3),
-        "ratio": round(statistics.median(ratios), 2),
-        "unit": "ns per value",
-        "spread": [round(min(ratios), 2), round(max(ratios), 2)],
-        "runs": RUNS,
-    }
 
 
 if __name__ == "__main__":

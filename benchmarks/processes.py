@@ -1,8 +1,9 @@
 """Processes: the words of a command in, events per CPU-second of that process out.
 
 In    a program that reads a topic and says on /metrics how many events it has counted
-Out   events and CPU seconds between the first and the last of them; the process is ended after it
-Not   what the programs do (stream worker, peer_faust.py, peer_getmany.py)
+Out   events and CPU seconds from the first of them until the last is counted and nothing that it
+      brought about is left to do; the process is ended after it
+Not   what the programs do (worker.py, peer_faust.py, peer_getmany.py)
 
 CPU seconds and not wall time: broker, program and this process share the machine.
 """
@@ -13,13 +14,11 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NamedTuple
-
-import orjson
 
 from benchmarks.measuring import cpu_seconds
 from stream.broker import free_port
@@ -28,8 +27,9 @@ from stream.errors import BusError
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 55.0  # of one run, from launch to the last event
 STOP_S = 10.0
-POLL_S = 0.05  # a scrape costs the program up to some milliseconds; all are asked as often
-LOGICAL = ("labels", "partials", "windows", "alerts", "dead-letters", "judge-state")
+SOON_S = 0.02  # between looks for the first event: until then a scrape is cheap
+POLL_S = 0.2  # between later ones: each costs the program some milliseconds
+WINDOWS = "driftline_windows_closed_total "
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,12 @@ class Program:
 
     words    what follows `python -m`; "PORT" stands for the port of its /metrics
     counter  how the lines of its counter of events begin
+    windows  that must be judged, too, before its work is done
     """
 
     words: tuple[str, ...]
     counter: str
+    windows: int = 0
 
 
 class Sample(NamedTuple):
@@ -51,92 +53,84 @@ class Sample(NamedTuple):
     cpu_s: float
 
 
-@contextlib.contextmanager
-def running(program: Program, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process and the port of its /metrics; told to stop, and made to, at the end."""
-    port = free_port()
-    words = [str(port) if word == "PORT" else word for word in program.words]
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, stdout=said, stderr=said
-        )
+class Running:
+    """A program as a process."""
+
+    def __init__(self, program: Program, log: Path) -> None:
+        self._program, self._log = program, log
+        self._port = free_port()
+        words = [str(self._port) if word == "PORT" else word for word in program.words]
+        self._deadline = time.monotonic() + LIMIT_S
+        with log.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=ROOT, stdout=said, stderr=said
+            )
+
+    def until_counted(self, target: int) -> Sample:
+        """The first look that finds `target` events or more. Raises BusError as `_until`."""
+        return self._until(self._program.counter, target, SOON_S if target == 1 else POLL_S)
+
+    def until_done(self) -> float:
+        """CPU seconds when every window is judged. Raises BusError as `_until`."""
+        return self._until(WINDOWS, self._program.windows, POLL_S).cpu_s
+
+    def _until(self, counter: str, target: int, pause_s: float) -> Sample:
+        """Raises BusError if the process ends before, or its time is up."""
+        events = 0
+        while time.monotonic() < self._deadline:
+            if self._process.poll() is not None:
+                raise BusError(f"it ended with code {self._process.returncode}: {self._said()}")
+            events = _counted(self._port, counter)
+            if events >= target:
+                return Sample(events, cpu_seconds(self._process.pid))
+            time.sleep(pause_s)
+        raise BusError(f"{counter} is {events} of {target} after {LIMIT_S:g} s: {self._said()}")
+
+    def stop(self) -> None:
+        """Tell it to stop, and make it."""
+        self._process.terminate()
         try:
-            yield process, port
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _said(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return " | ".join(lines[-5:]) or "it said nothing"
+
+
+@contextlib.contextmanager
+def running(program: Program, log: Path) -> Iterator[Running]:
+    """The program as a process, which is ended at the end."""
+    one = Running(program, log)
+    try:
+        yield one
+    finally:
+        one.stop()
 
 
 def events_per_cpu_second(program: Program, target: int, log: Path) -> float:
     """Run a program until it has counted `target` events.
 
-    Raises BusError if it ends before, or does not get there within `LIMIT_S`.
+    Raises BusError as `Running.until_counted` does, or if it counts too few to measure.
     """
-    deadline = time.monotonic() + LIMIT_S
-    with running(program, log) as (process, port):
-        first = until_counted(process, port, program.counter, 1, deadline)
-        last = until_counted(process, port, program.counter, target, deadline)
-        if last.events == first.events:
-            raise BusError(f"all {last.events} events were counted at once: too few to measure")
-    return (last.events - first.events) / max(last.cpu_s - first.cpu_s, 0.01)
-
-
-def until_counted(
-    process: subprocess.Popen[bytes], port: int, counter: str, target: int, deadline: float
-) -> Sample:
-    """The first sample with `target` events or more. Raises BusError."""
-    events = 0
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise BusError(f"the process ended with code {process.returncode}: {process.args!r}")
-        events = _counted(port, counter)
-        if events >= target:
-            return Sample(events, cpu_seconds(process.pid))
-        time.sleep(POLL_S)
-    raise BusError(f"only {events} of {target} events after {LIMIT_S:g} s: {process.args!r}")
+    with running(program, log) as one:
+        first, last = one.until_counted(1), one.until_counted(target)
+        done_cpu_s = one.until_done() if program.windows else last.cpu_s
+    if last.events == first.events:
+        raise BusError(f"all {last.events} events were counted at once: too few to measure")
+    return (last.events - first.events) / max(done_cpu_s - first.cpu_s, 0.01)
 
 
 def _counted(port: int, counter: str) -> int:
+    """Events so far; 0 while nobody answers."""
     link = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         link.request("GET", "/metrics")
         lines = link.getresponse().read().decode().splitlines()
-    except (OSError, HTTPException):  # not up yet
+    except (OSError, HTTPException):
         return 0
     finally:
         link.close()
     return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counter)))
-
-
-def worker_program(folder: Path, bootstrap: str, topic: str, name: str) -> Program:
-    """A Driftline worker with a group and topics of its own, all but the predictions.
-
-    A later worker would else read the partials of an earlier one as well.
-    """
-    return Program(
-        ("stream", "worker", "-c", str(write_config(folder, bootstrap, topic, name)),
-         "--web-port", "PORT"),
-        "driftline_events_total{",
-    )  # fmt: skip
-
-
-def write_config(folder: Path, bootstrap: str, topic: str, name: str) -> Path:
-    """The configuration of a worker; the model's reference is the file beside it."""
-    topics = {"predictions": topic} | {logical: f"{name}-{logical}" for logical in LOGICAL}
-    body = {
-        "bus": {"bootstrap": bootstrap, "group_prefix": name, "topics": topics},
-        "window": {"length": "5m", "pane": "1m", "grace": "30s"},
-        "models": {"bench": {"kind": "binary", "reference": {"training": "reference.json"}}},
-    }
-    path = folder / f"{name}.yaml"
-    path.write_bytes(orjson.dumps(body))  # JSON is YAML too
-    return path
-
-
-def fold(samples: Sequence[float]) -> str:
-    """Figures of one round for the progress line."""
-    return ", ".join(f"{sample:,.0f}" for sample in samples)

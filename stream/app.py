@@ -7,7 +7,7 @@ Kernels are compiled before a lane joins its group, references are read before t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import faust
@@ -31,6 +31,13 @@ from stream.settings import Settings
 STALLED_MS = 60_000  # without progress while there is something to read
 
 
+Say = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
 class _Boot(BootStrategy):
     """Everything of Faust but its Kafka consumer, producer, assignor and tables."""
 
@@ -42,6 +49,7 @@ class App(faust.App):
 
     BootStrategy = _Boot
     pages: Mapping[str, Page] = {}
+    say: Say = staticmethod(_silent)
 
     def on_webserver_init(self, web: Any) -> None:
         """Called by Faust before its web server listens."""
@@ -67,6 +75,10 @@ class Bus(Service):
         await self.add_runtime_dependency(self._store)
         for lane in self._lanes:
             await self.add_runtime_dependency(lane)
+        conf = self._app.conf
+        self._app.say(
+            f"worker runs: http://{conf.web_bind}:{conf.web_port}/metrics, /health, /ready"
+        )
 
     async def on_shutdown(self) -> None:
         """After the lanes have stopped, with their last commits: nothing is sent any more."""
@@ -165,15 +177,18 @@ def _ready(lanes: list[Lane]) -> tuple[bool, dict[str, Any]]:
     return all(assigned.values()), {"assigned": assigned}
 
 
-def run(settings: Settings, *, loglevel: str = "warn") -> int:
+def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> int:
     """Run a worker until it is told to stop. Returns the exit code.
+
+    say  is told where the worker answers once it has joined its groups
 
     Raises BusError in one line if the broker or a topic is not there.
     """
     asyncio.run(preflight(settings))
     warmup.compile_all()
     app = build(settings)
-    worker = faust.Worker(app, loglevel=loglevel, console_port=0, debug=False)
+    app.say = say
+    worker = faust.Worker(app, loglevel=loglevel, quiet=True)
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

@@ -42,11 +42,11 @@ def chi_square(reference: NDArray[np.float64], current: NDArray[np.float64]) -> 
 def pooled(
     reference: NDArray[np.float64], current: NDArray[np.float64], smallest_expected: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both histograms with their rare bins put together in one last bin.
+    """Both histograms with their rare bins put together, no more of them than need be.
 
-    Rare: fewer than `smallest_expected` counts expected on the smaller side, were both alike. If
-    the bin of the rare is rare itself it takes in the rarest of the others, the first of equal
-    ones, until it is not. Empty bins vanish. Source: Cochran 1954.
+    Rare: fewer than `smallest_expected` counts expected on the smaller side, were both alike. From the
+    rarest bin on, the first of equal ones, bins are put together until they are not rare; what is left
+    over joins the last ones put together. Empty bins vanish. Source: Cochran 1954.
     """
     both = reference + current
     total = both.sum()
@@ -54,26 +54,20 @@ def pooled(
         return np.zeros(0), np.zeros(0)
     expected = both * (min(reference.sum(), current.sum()) / total)
     order = np.argsort(expected, kind="mergesort")
-    taken, gathered = 0, 0.0
-    while taken < order.size and (
-        expected[order[taken]] < smallest_expected or 0.0 < gathered < smallest_expected
-    ):
-        gathered += expected[order[taken]]
-        taken += 1
-    is_kept = np.ones(both.size, np.bool_)
-    is_kept[order[:taken]] = False
-    return _gathered(reference, is_kept, both), _gathered(current, is_kept, both)
-
-
-@kernel
-def _gathered(
-    counts: NDArray[np.float64], is_kept: NDArray[np.bool_], both: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The kept counts in their order, then the sum of the others unless neither side has any."""
-    kept = counts[is_kept]
-    if not both[~is_kept].sum() > 0.0:
-        return kept
-    return np.append(kept, counts[~is_kept].sum())
+    of_reference, of_current = np.zeros(both.size), np.zeros(both.size)
+    groups, gathered = 0, 0.0
+    for bin_ in order:
+        of_reference[groups] += reference[bin_]
+        of_current[groups] += current[bin_]
+        gathered += expected[bin_]
+        if gathered >= smallest_expected and gathered > 0.0:
+            groups, gathered = groups + 1, 0.0
+    if gathered > 0.0 and groups > 0:
+        of_reference[groups - 1] += of_reference[groups]
+        of_current[groups - 1] += of_current[groups]
+    elif gathered > 0.0:
+        groups = 1
+    return of_reference[:groups].copy(), of_current[:groups].copy()
 
 
 @kernel

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from stream.cli.options import config, settings_of
-from stream.detect.specs import WEEK_MS, ModelSpec
+from stream.detect.judge.rules import level_of
+from stream.detect.specs import ModelSpec
 from stream.settings.units import written
 
 
@@ -28,15 +29,13 @@ def check(path: Path) -> None:
 def _tell(model: ModelSpec) -> None:
     lengths = ", ".join(written(length) for length in model.lengths_ms)
     click.echo(f"  {model.name} ({model.owner}): windows of {lengths}")
-    measured = [rule for rule in model.rules if rule.measure]
     for rule in model.rules:
         if rule.measure is None:
             bound = f"above {rule.above:g}" if rule.above is not None else f"below {rule.below:g}"
-            click.echo(f"    {rule.name}: {rule.objective} {bound}")
-            continue
-        length_ms = rule.length_ms or model.lengths_ms[0]
-        level = min(0.05, model.false_alarms_per_week * length_ms / WEEK_MS / len(measured))
-        fixed = f", above {rule.above:g}" if rule.above is not None else ""
-        click.echo(
-            f"    {rule.name}: {rule.measure} on {', '.join(rule.on)}, level {level:.2g}{fixed}"
-        )
+            text = f"{rule.objective} {bound}"
+        else:
+            fixed = f", above {rule.above:g}" if rule.above is not None else ""
+            level = level_of(model, rule)
+            text = f"{rule.measure} on {', '.join(rule.on)}, level {level:.2g}{fixed}"
+        hold = f", for {rule.hold} windows" if rule.hold > 1 else ""
+        click.echo(f"    {rule.name}: {text}{hold}")

@@ -25,7 +25,7 @@ def worker(path: Path, loglevel: str, web_port: int | None) -> int:
     settings = settings_of(path)
     if web_port is not None:
         settings = replace(settings, web=replace(settings.web, port=web_port))
-    return run(settings, loglevel=loglevel)
+    return run(settings, loglevel=loglevel, say=click.echo)
 
 
 @click.command

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from stream.detect.specs import FeatureSpec, RuleSpec
 
 OPEN = (None, None)
+CONFIRMED = 2  # windows: a drift whose level the budget sets is told when a second window agrees
 UNSEEN_TOLERANCE = 0.01  # a reference is a sample: rare categories may be missing from it
 
 
@@ -23,8 +24,14 @@ def default_rules(features: Mapping[str, FeatureSpec]) -> tuple[RuleSpec, ...]:
     Drift of a feature warns; drift of the predictions is critical, because it is what users meet.
     """
     return (
-        RuleSpec(name="feature-drift", measure="psi"),
-        RuleSpec(name="prediction-drift", measure="psi", on=("predictions",), severity="critical"),
+        RuleSpec(name="feature-drift", measure="psi", hold=CONFIRMED),
+        RuleSpec(
+            name="prediction-drift",
+            measure="psi",
+            on=("predictions",),
+            severity="critical",
+            hold=CONFIRMED,
+        ),
         RuleSpec(name="missing", kind="quality", measure="missing_difference"),
         *limit_rules(features),
     )

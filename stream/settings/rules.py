@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from stream.detect.specs import FeatureSpec, ModelSpec, RuleSpec
+from stream.settings.defaults import CONFIRMED
 from stream.settings.document import Place
 from stream.settings.mistakes import Checked, Mistakes
 from stream.settings.sections import (
@@ -83,10 +84,15 @@ def rule_spec(raw: object, place: Place, context: RuleContext) -> RuleSpec:
         above=section.above,
         below=section.below,
         length_ms=section.window,
-        hold=section.hold,
+        hold=section.hold or (CONFIRMED if _is_budgeted_drift(section) else 1),
         keep_firing=section.keep_firing,
         runbook=section.runbook or context.model.runbook,
     )
+
+
+def _is_budgeted_drift(section: RuleSection) -> bool:
+    is_drift = section.measure is not None and section.measure not in QUALITY_MEASURES
+    return is_drift and section.above is None
 
 
 def _kind(section: RuleSection) -> str:

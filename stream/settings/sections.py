@@ -268,7 +268,7 @@ class RuleSection(Section):
     above: Annotated[float | None, BeforeValidator(units.number)] = None
     below: Annotated[float | None, BeforeValidator(units.number)] = None
     window: Annotated[int | None, BeforeValidator(units.duration_ms)] = None
-    hold: Annotated[int, BeforeValidator(units.windows), Field(alias="for")] = 1
+    hold: Annotated[int | None, BeforeValidator(units.windows), Field(alias="for")] = None
     keep_firing: Annotated[int, BeforeValidator(units.windows)] = 1
     runbook: Annotated[str | None, BeforeValidator(words.text)] = None
 

@@ -21,18 +21,18 @@ def chi_square(reference: Floats, current: Floats) -> tuple[float, int]:
 def pooled(
     reference: Floats, current: Floats, smallest_expected: float
 ) -> list[tuple[float, float]]:
-    """(reference, current) of each bin that is left, the bin of the rare ones last."""
+    """(reference, current) of each bin that is left, the rarest first."""
     share = min(reference.sum(), current.sum()) / (reference.sum() + current.sum())
-    kept = list(zip(reference.tolist(), current.tolist(), strict=True))
-    rare = [pair for pair in kept if sum(pair) * share < smallest_expected]
-    kept = [pair for pair in kept if pair not in rare]
-    while kept and 0 < sum(map(sum, rare)) * share < smallest_expected:
-        rarest = min(kept, key=sum)
-        rare.append(rarest)
-        kept.remove(rarest)
-    if not sum(map(sum, rare)):
-        return kept
-    return [*kept, (sum(pair[0] for pair in rare), sum(pair[1] for pair in rare))]
+    pairs = sorted(zip(reference.tolist(), current.tolist(), strict=True), key=sum)
+    groups: list[list[tuple[float, float]]] = [[]]
+    for pair in pairs:
+        groups[-1].append(pair)
+        if 0 < sum(map(sum, groups[-1])) * share >= smallest_expected:
+            groups.append([])
+    left = groups.pop()
+    if sum(map(sum, left)):
+        groups = [*groups[:-1], groups[-1] + left] if groups else [left]
+    return [(sum(r for r, _ in group), sum(c for _, c in group)) for group in groups]
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:

@@ -156,7 +156,9 @@ def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> s
         shares = f"from {top['reference']:.1%} to {top['current']:.1%}"
         moved = f"; the share of {top['bin']} went {shares}"
     against = {"training": "training", "previous": "the previous window"}[finding.reference or ""]
-    hint = f" ({causes[0]['detail']})" if causes else ""
+    hint = ""
+    if causes:
+        hint = f" ({causes[0]['cause'].replace('_', ' ')}: {causes[0]['detail']})"
     return (
         f"{name} drifted from {against}{hint}: {measure} {value:.3g}, limit {threshold:.3g}{moved}"
     )

@@ -102,7 +102,7 @@ class Gather:
         parts = self._held.setdefault(item.stream, {})
         key = (item.pane, item.source, item.part)
         held = parts.get(key)
-        if held is None or _covers(item, held.partial):
+        if held is None or _says_more(item, held.partial):
             parts[key] = _Held(item, offset)
             self._waiting.update(self._windows(item.stream, item.pane))
         return None
@@ -166,7 +166,7 @@ class Gather:
 
     def _silence_before(self, window: Window) -> Iterator[Due]:
         """The first empty window of a gap that ends with this window."""
-        last = self._last.get(window.stream)
+        last = None if window.stream.segment else self._last.get(window.stream)
         if last and window.length_ms == last.length_ms and window.start_ms > last.end_ms:
             yield from self._silence_after(window.stream, window.start_ms)
 
@@ -177,6 +177,7 @@ class Gather:
         if stream not in self._quiet and empty.end_ms <= watermark_ms < -NEVER_MS:
             self._quiet.add(stream)
             if empty not in self._waiting and empty not in self._revisions:
+                self._revisions[empty] = 0
                 yield Due(empty, 0, None, {})
 
     def _forget(self, watermark_ms: int) -> None:
@@ -193,6 +194,13 @@ class Gather:
                 del self._held[stream]
 
 
-def _covers(new: Partial, held: Partial) -> bool:
-    """Whether new covers at least as much of the source as what is held under its key."""
-    return new.last_offset >= held.last_offset and new.first_offset <= held.first_offset
+def _says_more(new: Partial, held: Partial) -> bool:
+    """Whether new covers at least as much of the source as what is held, and is not just it."""
+    covers = new.last_offset >= held.last_offset and new.first_offset <= held.first_offset
+    return covers and _identity(new) != _identity(held)
+
+
+def _identity(partial: Partial) -> tuple[object, ...]:
+    """What makes two partials of one key the same, as they are a function of the log."""
+    span = partial.first_offset, partial.last_offset, partial.state.events
+    return (*span, partial.reference_id, partial.config_hash)

@@ -246,7 +246,9 @@ def _measure_bins(comparison: Comparison) -> None:
     if freedom < 1:
         p_value = 1.0
     else:
-        p_value = float(chdtrc(freedom, divergences.psi(pooled_before, pooled_now) / noise))
+        # PSI / noise has this law too, but only for large n: an empty bin of forty events makes it
+        # explode. On car loan, 605 quiet windows of 41 events, it gave p < 0.01 in 3.1 % of them.
+        p_value = float(chdtrc(freedom, significance.chi_square(pooled_before, pooled_now)[0]))
     comparison.p_values |= dict.fromkeys(ON_BINS + OBSERVED, p_value)
     expected = max(int(np.count_nonzero(before + now)) - 1, 0) * noise
     distance = sqrt(expected / (8 * log(2)))

@@ -36,6 +36,7 @@ EFFECTS = {
     "missing_difference": 0.05, "missing_ratio": 0.0, "unseen_ratio": 0.0,
     "out_of_range_ratio": 0.0,
 }  # fmt: skip
+LARGEST_LEVEL = 0.05  # a finding that one window in twenty makes by chance is no finding
 RATIOS = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
 SMALLEST_N_RATIO = 10
 
@@ -74,10 +75,16 @@ class Finding:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def level_of(model: ModelSpec, length_ms: int) -> float:
-    """The chance of a false alarm that one rule may take in one window of this length."""
-    sharing = max(1, sum(1 for rule in model.rules if rule.measure))
-    return min(0.05, model.false_alarms_per_week * length_ms / WEEK_MS / sharing)
+def level_of(model: ModelSpec, rule: RuleSpec) -> float:
+    """The chance of a breach on unchanged data that a rule may take in one window.
+
+    The budget gives each measure rule its share of false alarms per window; a rule that waits for
+    several windows in a row may be the more sensitive in each, as chances multiply.
+    """
+    sharing = max(1, sum(1 for other in model.rules if other.measure))
+    length_ms = rule.length_ms or model.lengths_ms[0]
+    chance = model.false_alarms_per_week * length_ms / WEEK_MS / sharing
+    return min(LARGEST_LEVEL, chance ** (1 / rule.hold))
 
 
 def apply(rule: RuleSpec, model: ModelSpec, reading: Reading) -> list[Finding]:
@@ -89,7 +96,7 @@ def apply(rule: RuleSpec, model: ModelSpec, reading: Reading) -> list[Finding]:
         return [Finding(rule, None, NO_DATA, rule.measure or rule.objective or "")]
     if rule.objective:
         return [_objective(rule, reading)]
-    level = level_of(model, length_ms)
+    level = level_of(model, rule)
     assert rule.measure is not None  # settings lets exactly one of the two be set
     if rule.measure in RATIOS:
         return _ratios(rule, model, reading, level)

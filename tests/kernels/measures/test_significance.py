@@ -65,16 +65,21 @@ def test_pooling_keeps_all_counts(pairs: list[tuple[int, int]]) -> None:
     assert (reference.sum(), current.sum()) == tuple(side.sum() for side in sides(pairs))
 
 
-def test_rare_bins_are_put_together_last() -> None:
+def test_rare_bins_are_put_together() -> None:
     reference, current = np.array([4.0, 50.0, 3.0, 60.0]), np.array([3.0, 40.0, 4.0, 70.0])
     pooled = significance.pooled(reference, current, 5.0)
-    assert [side.tolist() for side in pooled] == [[50.0, 60.0, 7.0], [40.0, 70.0, 7.0]]
+    assert [side.tolist() for side in pooled] == [[7.0, 50.0, 60.0], [7.0, 40.0, 70.0]]
 
 
 def test_a_bin_of_the_rare_that_stays_rare_takes_in_the_rarest_other() -> None:
     reference, current = np.array([1.0, 50.0, 9.0, 60.0]), np.array([1.0, 50.0, 9.0, 60.0])
     pooled = significance.pooled(reference, current, 5.0)
-    assert [side.tolist() for side in pooled] == [[50.0, 60.0, 10.0], [50.0, 60.0, 10.0]]
+    assert [side.tolist() for side in pooled] == [[10.0, 50.0, 60.0], [10.0, 50.0, 60.0]]
+
+
+def test_equally_rare_bins_are_put_together_in_pairs_not_all_in_one() -> None:
+    pooled = significance.pooled(np.full(5, 3.0), np.arange(1.0, 6.0), 5.0)
+    assert [side.size for side in pooled] == [2, 2]
 
 
 def test_bins_without_counts_vanish() -> None:

@@ -39,7 +39,8 @@ def plain(item: Partial | Marker) -> str:
     state = item.state
     features = {name: _plain(feature) for name, feature in sorted(state.features.items())}
     told = [item.stream, item.source, item.pane, item.part, item.first_offset, item.last_offset,
-            item.reference_id, item.config_hash, state.events, state.errors, state.late]  # fmt: skip
+            item.reference_id, item.config_hash,
+            state.events, state.errors, state.late]  # fmt: skip
     return repr([told, features])
 
 
@@ -146,8 +147,13 @@ def sealed(head: Any, blob: bytes = b"") -> bytes:
 
 HEAD = {"stream": ["m", "1", ""], "at": [0, 1, 0], "offsets": [0, 1], "reference": None,
         "config": "", "events": [1, 0, 0]}  # fmt: skip
-NUMBER = [[0.0, 1.0], 0, [], [], 1]
 MOMENTS = bytes(partials.MOMENTS_BYTES)
+NO_CELLS = b"\x00"
+
+
+def with_feature(blob: bytes = b"", **row: Any) -> bytes:
+    """A partial of one feature."""
+    return sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], **row}]}, blob)
 
 
 @pytest.mark.parametrize(
@@ -164,17 +170,16 @@ MOMENTS = bytes(partials.MOMENTS_BYTES)
         sealed({**HEAD, "stream": ["m"], "features": []}),
         sealed({**HEAD, "features": 7}),
         sealed({**HEAD, "features": ["x"]}),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0]}]}),
         sealed({**HEAD, "features": [[1]]}),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "number": NUMBER}]}),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "number": NUMBER}]}, MOMENTS),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "number": NUMBER}]}, MOMENTS + b"\x01"),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "number": [[], 0, [], [], 1]}]}, MOMENTS + b"\x00"),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "number": [[0, 1], 0, [1], [], 1]}]}, MOMENTS + b"\x00"),
-        sealed({**HEAD, "features": [{"name": "x", "rest": [0, 0], "category": 7}]}),
+        with_feature(rest=[0]),
+        with_feature(category=7),
+        with_feature(number=[[0.0, 1.0], 0, [], [], 1]),
+        with_feature(MOMENTS, number=[[0.0, 1.0], 0, [], [], 1]),
+        with_feature(MOMENTS + NO_CELLS, number=[[], 0, [], [], 1]),
+        with_feature(MOMENTS + NO_CELLS, number=[[0.0, 1.0], 0, [1.0], [], 1]),
         b"DLP\x01" + crc32(b"\xff\xff\xff\xff{}").to_bytes(4, "little") + b"\xff\xff\xff\xff{}",
     ],
-)  # fmt: skip
+)
 def test_a_wrong_content_under_a_right_checksum_is_refused(raw: bytes) -> None:
     with pytest.raises(FormatError, match="cannot be read"):
         read(raw)
