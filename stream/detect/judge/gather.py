@@ -41,7 +41,8 @@ class Window(NamedTuple):
 class Due:
     """A window to judge: its merged sketches, None if no event fell into it.
 
-    offsets  per source partition, first and last offset that contributed
+    offsets        per source partition, first and last offset that contributed
+    reference_ids  under which its partials were made; "" is none
     """
 
     window: Window
@@ -152,7 +153,7 @@ class Gather:
             low, high = offsets.get(partial.source, (partial.first_offset, partial.last_offset))
             low, high = min(low, partial.first_offset), max(high, partial.last_offset)
             offsets[partial.source] = (low, high)
-            references.update([partial.reference_id] if partial.reference_id else [])
+            references.add(partial.reference_id or "")
         return Due(
             window, revision, state, dict(sorted(offsets.items())), tuple(sorted(references))
         )

@@ -121,7 +121,9 @@ class Judge:
         training = self._reference_of(stream.model, stream.version)
         previous = self._previous.get((stream, due.window.length_ms))
         found = {}
-        if training is not None:
+        # Partials made without a reference have no anchor and no vocabulary: what they say is too
+        # coarse to be called drift. The first window that was made under one is compared.
+        if training is not None and "" not in due.reference_ids:
             found["training"] = training
         if previous is not None and self._spec.model(stream.model).keep_previous:
             found["previous"] = previous
