@@ -7,6 +7,7 @@ Kernels are compiled before a lane joins its group, references are read before t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -166,6 +167,10 @@ class _Hosted(Service):
         await self.add_runtime_dependency(self.hosted)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return "GroupCoordinatorNotAvailable" not in record.getMessage()
+
+
 def _health(app: App) -> tuple[bool, dict[str, Any]]:
     if app.crashed:
         return False, {"status": "failed", "why": repr(app.crash_reason)}
@@ -189,6 +194,9 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
     app = build(settings)
     app.say = say
     worker = faust.Worker(app, loglevel=loglevel, quiet=True)
+    worker.spinner = None  # it hides the terminal's cursor, in logs too
+    # A new cluster has no coordinator for a moment; aiokafka asks again and calls it an error.
+    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_is_news)
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

@@ -139,19 +139,23 @@ class NumberState:
         return rest
 
     def outside(self, low: float, high: float) -> int:
-        """Values below low or above high, infinities among them; to a cell if not atomic."""
-        moments_ = self.moments
-        outside = 0
-        if low > -np.inf:
-            outside += int(moments_.kinds[0, moments.NEG_INFS])
-        if high < np.inf:
-            outside += int(moments_.kinds[0, moments.POS_INFS])
-        if not self.count or (moments_.low[0] >= low and moments_.high[0] <= high):
-            return outside
-        outside += sum(c for value, c in self.values.items() if value < low or value > high)
-        edges = logbins.cell_edges(*self.grid)
-        is_outside = (edges[1:] <= low) | (edges[:-1] > high)
-        return outside + int(self.rest()[is_outside].sum())
+        """Values below low or above high, infinities among them.
+
+        Exact if atomic; else those in a cell that low or high cuts are inside, but for the smallest
+        and the largest value, which are known.
+        """
+        kinds, least, most = self.moments.kinds[0], self.moments.low[0], self.moments.high[0]
+        infinite = kinds[moments.NEG_INFS] * (low > -np.inf)
+        infinite += kinds[moments.POS_INFS] * (high < np.inf)
+        if not self.count or (least >= low and most <= high):
+            return int(infinite)
+        atoms = sum(c for value, c in self.values.items() if value < low or value > high)
+        edges, is_above = logbins.cell_edges(*self.grid), np.arange(logbins.CELLS) >= logbins.HALF
+        # A cell is closed at its border towards the anchor (kernels/sketches/logbins.py).
+        is_outside = np.where(is_above, edges[1:] <= low, edges[1:] < low)
+        is_outside |= np.where(is_above, edges[:-1] > high, edges[:-1] >= high)
+        counted = atoms + int(self.rest()[is_outside].sum())
+        return int(infinite) + max(counted, int(least < low) + int(most > high))
 
     def merge(self, other: NumberState) -> None:
         """Add other; cells on another grid are moved over by overlap, which is approximate."""

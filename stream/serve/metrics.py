@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -64,6 +71,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        disable_created_metrics()  # a second series per counter that nobody reads
         self._children: dict[MetricWrapperBase, set[tuple[str, ...]]] = {}
         r = self.registry
         self.events = Counter("driftline_events", "Events counted", STREAM, registry=r)

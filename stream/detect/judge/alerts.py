@@ -71,16 +71,19 @@ class AlertBook:
         return [fingerprint for fingerprint, alert in self._alerts.items() if alert.is_firing]
 
     def _fingerprint(self, finding: Finding) -> str:
-        return digest(
-            *self._stream, finding.rule.name, finding.feature or "", finding.reference or ""
-        )
+        # The rule's reference, not the one it found: that may come and go with publications.
+        rule = finding.rule
+        return digest(*self._stream, rule.name, finding.feature or "", rule.reference or "")
 
     def _advance(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
         """The life cycle's next step; the reason to tell of it, if there is one."""
         if finding.verdict == BREACH:
             alert.breaches, alert.clears = alert.breaches + 1, 0
             return self._breach(alert, finding, reading)
-        if finding.verdict != OK or (alert.is_firing and not _is_clear(finding)):
+        if finding.verdict != OK:
+            return None
+        if alert.is_firing and not _is_clear(finding):
+            alert.clears = 0
             return None
         alert.breaches, alert.clears = 0, alert.clears + 1
         if not alert.is_firing or alert.clears < finding.rule.keep_firing:
@@ -123,8 +126,7 @@ class AlertBook:
         window, rule, summary = reading.due.window, finding.rule, reading.summary
         stream = self._stream
         hinted = causes.hints(finding, reading) if finding.verdict == BREACH else []
-        state = "firing" if reason in ("first", "changed", "corrected") else "resolved"
-        if state == "firing":
+        if finding.verdict == BREACH:
             words = causes.sentence(finding, reading, hinted)
         else:
             words = causes.end_sentence(reason, finding, reading)
@@ -141,7 +143,7 @@ class AlertBook:
             "datacontenttype": "application/json",
             "data": {
                 "fingerprint": fingerprint,
-                "state": state,
+                "state": "firing" if alert.is_firing else "resolved",
                 "reason": reason,
                 "revision": reading.due.revision,
                 "kind": rule.kind,
@@ -169,6 +171,10 @@ class AlertBook:
 
 
 def _is_clear(finding: Finding) -> bool:
+    """Whether the value is well within its bound, or between both if there are two."""
+    rule = finding.rule
+    if rule.below is not None:
+        return rule.above is not None or finding.value * CLEAR >= rule.below
     return not abs(finding.value) > CLEAR * abs(finding.threshold) or finding.threshold <= 0
 
 

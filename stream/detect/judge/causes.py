@@ -93,13 +93,15 @@ def _of_numbers(now: NumberState, known: NumberState) -> list[dict[str, Any]]:
 
 
 def unseen_values(finding: Finding, reading: Reading) -> list[str]:
-    """The most frequent values of a category that the reference does not have."""
+    """The most frequent values of a category that the reference does not have, or a rule allow."""
+    if "unseen_values" in finding.detail:
+        return list(finding.detail["unseen_values"])
     state = reading.due.state
     feature = state.features.get(finding.feature or "") if state else None
-    training = reading.references.get("training") or reading.references.get(finding.reference or "")
+    reference = reading.references.get(finding.reference or "")
     if feature is None or feature.category is None:
         return []
-    known = set(training.categories(finding.feature or "")) if training else set()
+    known = set(reference.categories(finding.feature or "")) if reference else set()
     rest = {v: c for v, c in feature.category.counts.items() if v not in known}
     return sorted(rest, key=lambda v: (-rest[v], v))[:10]
 

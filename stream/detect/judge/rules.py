@@ -13,13 +13,15 @@ thresholds fire on the noise of small windows, p-values on trifles in large ones
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from numpy.typing import NDArray
+from scipy.special import betainc, betaln, ndtr
 
 from kernels.measures import significance
 from stream.detect.judge.gather import Due
@@ -39,6 +41,8 @@ EFFECTS = {
 LARGEST_LEVEL = 0.05  # a finding that one window in twenty makes by chance is no finding
 RATIOS = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
 SMALLEST_N_RATIO = 10
+UNSEEN_NAMED = 10  # values that are not allowed, in a finding
+MANY = 10_000  # missing values from which on the normal law is good enough
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def level_of(model: ModelSpec, rule: RuleSpec) -> float:
     sharing = max(1, sum(1 for other in model.rules if other.measure))
     length_ms = rule.length_ms or model.lengths_ms[0]
     chance = model.false_alarms_per_week * length_ms / WEEK_MS / sharing
-    return min(LARGEST_LEVEL, chance ** (1 / rule.hold))
+    return min(LARGEST_LEVEL, float(chance ** (1 / rule.hold)))
 
 
 def apply(rule: RuleSpec, model: ModelSpec, reading: Reading) -> list[Finding]:
@@ -167,6 +171,7 @@ def _ratios(rule: RuleSpec, model: ModelSpec, reading: Reading, level: float) ->
     findings = []
     names = set(reading.due.state.features if reading.due.state else {})
     names |= {name for known in reading.references.values() for name in known.state.features}
+    names |= {f"feature.{name}" for name in model.features}  # though nobody may send it any more
     for name in sorted(n for n in names if _is_meant(rule, n)):
         counted = count(name, rule, model, reading)
         if counted is None:
@@ -192,11 +197,20 @@ def _ratios(rule: RuleSpec, model: ModelSpec, reading: Reading, level: float) ->
                 n_reference=m or None,
                 reference=_reference_name(rule, reading),
                 comparison=_comparison(name, rule, reading),
-                detail={"count": k, "ratio": share, "ratio_reference": before},
+                detail={"count": k, "ratio": share, "ratio_reference": before}
+                | _named(name, rule, model, reading),
             )
         )
     _judge(findings, level)
     return findings
+
+
+def _named(name: str, rule: RuleSpec, model: ModelSpec, reading: Reading) -> dict[str, list[str]]:
+    """The most frequent values that are not allowed, if that is what the rule is about."""
+    if rule.measure != "unseen_ratio":
+        return {}
+    unseen = _unseen_counts(name, model, reading) or {}
+    return {"unseen_values": sorted(unseen, key=lambda v: (-unseen[v], v))[:UNSEEN_NAMED]}
 
 
 def _comparison(name: str, rule: RuleSpec, reading: Reading) -> Comparison | None:
@@ -204,20 +218,34 @@ def _comparison(name: str, rule: RuleSpec, reading: Reading) -> Comparison | Non
 
 
 def _chance(k: int, n: int, k_reference: int, m: int, limit: float, measure: str) -> float:
-    """One-sided p-value: two proportions, or one proportion against a limit.
+    """One-sided p-value: two proportions, or one proportion against a limit. Both are exact: in a
+    small window a rare value is far more likely than the normal law says.
 
     A value that the reference does not allow at all needs no test: one is one too many.
     """
     if not n:
         return nan
     if measure == "missing_difference":
-        pooled = (k + k_reference) / (n + m)
-        error = sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-        return 1.0 if not error else float(ndtr(-(k / n - k_reference / m) / error))
+        return _chance_of_more(k, n, k_reference, m)
     if limit <= 0:
         return 0.0 if k else 1.0
-    error = sqrt(limit * (1 - limit) / n)
-    return float(ndtr(-(k / n - limit) / error)) if error else float(k / n <= limit)
+    return float(betainc(k, n - k + 1, limit)) if k else 1.0  # binomial tail
+
+
+def _chance_of_more(k: int, n: int, k_reference: int, m: int) -> float:
+    """Chance that so many of the k + k_reference fall among the n: Fisher's exact test, 1934."""
+    both = k + k_reference
+    if both > MANY:
+        error = sqrt(both / (n + m) * (1 - both / (n + m)) * (1 / n + 1 / m))
+        return 1.0 if not error else float(ndtr(-(k / n - k_reference / m) / error))
+    taken = np.arange(k, min(n, both) + 1)
+    ways = _log_ways(n, taken) + _log_ways(m, both - taken) - _log_ways(n + m, np.array([both]))
+    return min(1.0, float(np.exp(ways).sum()))
+
+
+def _log_ways(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logarithm of "n choose k"."""
+    return np.asarray(-betaln(1.0 + n - k, 1.0 + k) - np.log1p(n))
 
 
 def _missing(
@@ -246,16 +274,25 @@ def _unseen(
     name: str, rule: RuleSpec, model: ModelSpec, reading: Reading
 ) -> tuple[int, int, int, int] | None:
     """Events with a category that is not allowed, and all events with a category."""
+    counts, unseen = _categories(name, reading), _unseen_counts(name, model, reading)
+    return None if unseen is None or not counts else (unseen.total(), sum(counts.values()), 0, 0)
+
+
+def _unseen_counts(name: str, model: ModelSpec, reading: Reading) -> Counter[str] | None:
+    """Counts of the categories that are not allowed; None if any is."""
     spec = model.features.get(name.removeprefix("feature."))
-    feature = reading.due.state.features.get(name) if reading.due.state else None
-    counts = feature.category.counts if feature and feature.category else {}
     allowed: set[str] | None = set(spec.allowed) if spec and spec.allowed else None
     training = reading.references.get("training")
     if allowed is None and training and training.kind(name) == "category":
         allowed = set(training.categories(name))
-    if allowed is None or not counts:
+    if allowed is None:
         return None
-    return sum(c for v, c in counts.items() if v not in allowed), sum(counts.values()), 0, 0
+    return Counter({v: c for v, c in _categories(name, reading).items() if v not in allowed})
+
+
+def _categories(name: str, reading: Reading) -> Mapping[str, int]:
+    feature = reading.due.state.features.get(name) if reading.due.state else None
+    return feature.category.counts if feature and feature.category else {}
 
 
 def _out_of_range(
@@ -269,7 +306,7 @@ def _out_of_range(
         return None
     low = -np.inf if spec.low is None else spec.low
     high = np.inf if spec.high is None else spec.high
-    return number.outside(low, high), number.count, 0, 0
+    return number.outside(low, high), feature.observed("number") if feature else 0, 0, 0
 
 
 _COUNTS: dict[str, RatioOf] = {
@@ -297,10 +334,10 @@ def _objective(rule: RuleSpec, reading: Reading) -> Finding:
         finding.verdict = NO_DATA
         return finding
     finding.value = value
-    bound = rule.above if rule.above is not None else rule.below
-    finding.threshold = nan if bound is None else bound
     is_over = rule.above is not None and value > rule.above
     is_under = rule.below is not None and value < rule.below
+    bound = rule.below if is_under or rule.above is None else rule.above
+    finding.threshold = nan if bound is None else bound
     if is_over or is_under:
         finding.verdict = BREACH if n >= SMALLEST_N_RATIO or is_under else NOT_ENOUGH
     return finding

@@ -303,7 +303,7 @@ def test_a_window_says_which_offsets_and_references_it_is_made_of() -> None:
     other = replace(partial(10, source=1, offsets=(100, 120)), reference_id="r1")
     [due] = _due(told, one, other, late, *both(60))
     assert due.offsets == {0: (3, 21), 1: (100, 120)}
-    assert due.reference_ids == ("r1", "r2")
+    assert due.reference_ids == ("", "r1", "r2")
 
 
 def test_what_may_not_change_any_more_is_forgotten() -> None:

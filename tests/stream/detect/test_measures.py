@@ -11,7 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from stream.detect.judge.measures import ON_BINS, ON_VALUES, Comparison, compare
+from stream.detect.judge.measures import (
+    ON_BINS,
+    ON_VALUES,
+    Comparison,
+    _measure_bins,
+    compare,
+)
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, WindowState
 from tests.builders import event, ingestor, messages, reference
@@ -108,8 +114,8 @@ def test_values_a_reference_of_atoms_does_not_know_count_in_the_bin_they_lie_in(
     assert compared.values["ks"] == pytest.approx(stats.ks_2samp(before, now).statistic, abs=EXACT)
 
 
-# A continuous feature has its deciles snapped to borders of cells, 1/32 of a standard deviation wide
-# near the median, so up to 1/32 * 0.4 = 0.0125 of the values can change the side of one edge.
+# A continuous feature has its deciles snapped to borders of cells. Near the median these are 1/32
+# of a standard deviation wide: up to 1/32 * 0.4 = 0.0125 of the values change the side of an edge.
 SNAPPED_SHARE = 0.0125
 SNAPPED_L_INFINITY = 2 * SNAPPED_SHARE
 SNAPPED_JENSEN_SHANNON = 0.02
@@ -210,6 +216,25 @@ def test_what_the_reference_does_not_know_is_not_compared() -> None:
     known = trained([1.0] * 50)
     state = window([1.0] * 50, known)
     assert compare("feature.y", state.features["feature.x"], 50, known) is None
+
+
+@pytest.mark.parametrize("n_bins", [3, 10, 40])
+@pytest.mark.parametrize("n", [40, 100, 500])
+def test_an_alarm_budget_holds_far_out_in_the_tail(
+    rng: np.random.Generator, n: int, n_bins: int
+) -> None:
+    """Bins of very different size, some with a few values expected, as categories have them."""
+    windows, level = 20_000, 0.001
+    share = 1 / np.arange(1, n_bins + 1)
+    counts = [rng.multinomial(size, share / share.sum(), windows) for size in (5_000, n)]
+    alarms = sum(_p_value(before, now) < level for before, now in zip(*counts, strict=True))
+    assert alarms <= 3 * level * windows
+
+
+def _p_value(before: NDArray[np.int64], now: NDArray[np.int64]) -> float:
+    compared = Comparison("c", "category", [], before.astype(float), now.astype(float), 0, 0)
+    _measure_bins(compared)
+    return compared.p_values["psi"]
 
 
 @pytest.mark.parametrize("measure", ["psi", "ks"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from stream.detect.judge import rules
 from stream.detect.judge.gather import Due, Window
@@ -76,13 +77,27 @@ def only(rule: RuleSpec, model: ModelSpec, read: Reading) -> Finding:
 def test_the_alarm_budget_is_shared_by_windows_and_rules() -> None:
     two = ModelSpec(name="m", rules=(PSI, RuleSpec(name="b", measure="ks")))
     sla = ModelSpec(name="m", rules=(PSI, RuleSpec(name="c", objective="error_ratio", above=1)))
-    assert level_of(two, HOUR_MS) == pytest.approx(HOUR_MS / WEEK_MS / 2)
-    assert level_of(sla, HOUR_MS) == pytest.approx(HOUR_MS / WEEK_MS)
+    per_window = two.lengths_ms[0] / WEEK_MS
+    assert level_of(two, PSI) == pytest.approx(per_window / 2)
+    assert level_of(sla, PSI) == pytest.approx(per_window)
+
+
+def test_a_rule_on_longer_windows_may_take_more_of_the_budget_in_each() -> None:
+    hourly = RuleSpec(name="r", measure="psi", length_ms=HOUR_MS)
+    assert level_of(ModelSpec(name="m", rules=(hourly,)), hourly) == pytest.approx(
+        HOUR_MS / WEEK_MS
+    )
+
+
+def test_a_rule_that_waits_for_a_second_window_may_be_more_sensitive_in_each() -> None:
+    patient = RuleSpec(name="r", measure="psi", hold=2)
+    model = ModelSpec(name="m", rules=(patient,))
+    assert level_of(model, patient) ** 2 == pytest.approx(model.lengths_ms[0] / WEEK_MS)
 
 
 def test_a_generous_budget_never_goes_beyond_one_in_twenty() -> None:
-    assert level_of(watched(false_alarms_per_week=1_000), HOUR_MS) == 0.05
-    assert level_of(watched(), 4 * WEEK_MS) == 0.05
+    assert level_of(watched(false_alarms_per_week=1_000), PSI) == 0.05
+    assert level_of(watched(), RuleSpec(name="r", measure="psi", length_ms=4 * WEEK_MS)) == 0.05
 
 
 def test_a_large_change_of_many_values_is_a_breach(rng: np.random.Generator) -> None:
@@ -95,16 +110,15 @@ def test_a_large_change_of_many_values_is_a_breach(rng: np.random.Generator) -> 
     )
     assert finding.value > finding.threshold
     assert finding.q_value is not None
-    assert finding.q_value < level_of(watched(), HOUR_MS)
+    assert finding.q_value < level_of(watched(), PSI)
 
 
 def test_the_noise_of_a_small_window_is_no_breach(rng: np.random.Generator) -> None:
-    trained = rows(x=rng.normal(0, 1, 2_000))
-    values = [
-        only(PSI, watched(), reading(rows(x=rng.normal(0, 1, 40)), trained)) for _ in range(30)
-    ]
-    assert {finding.verdict for finding in values} == {OK}
-    assert max(finding.value for finding in values) > 0.1  # a fixed threshold would have fired
+    trained, model = rows(x=rng.normal(0, 1, 2_000)), ModelSpec(name="m", lengths_ms=(60_000,))
+    windows = [reading(rows(x=rng.normal(0, 1, 40)), trained, minutes=1) for _ in range(30)]
+    findings = [only(PSI, model, window) for window in windows]
+    assert {finding.verdict for finding in findings} == {OK}
+    assert max(finding.value for finding in findings) > 0.2  # a fixed threshold would have fired
 
 
 def test_a_trifle_in_a_large_window_is_no_breach(rng: np.random.Generator) -> None:
@@ -209,6 +223,28 @@ def test_fewer_missing_values_than_before_are_no_breach() -> None:
     assert (finding.verdict, finding.p_value) == (OK, pytest.approx(1.0, abs=1e-6))
 
 
+@pytest.mark.parametrize(
+    ("k", "n", "k_reference", "m"),
+    [(1, 10, 100, 10_000), (3, 30, 10, 1_000), (0, 30, 5, 100), (7, 100, 0, 100), (30, 30, 1, 900),
+     (600, 1_000, 9_000, 20_000), (700, 1_000, 9_600, 20_000)],
+)  # fmt: skip
+def test_the_chance_of_more_missing_values_is_fishers(
+    k: int, n: int, k_reference: int, m: int
+) -> None:
+    trained = rows(x=[None] * k_reference + [1] * (m - k_reference))
+    finding = only(MISSING, watched(MISSING), reading(rows(x=[None] * k + [1] * (n - k)), trained))
+    exact = stats.hypergeom.sf(k - 1, n + m, k + k_reference, n)
+    assert finding.p_value == pytest.approx(exact, rel=0.1 if k + k_reference > 10_000 else 1e-6)
+
+
+def test_one_value_that_is_missing_by_chance_is_no_breach_of_a_small_window() -> None:
+    """With a hundredth missing before, one of ten is missing in every tenth window."""
+    trained = rows(x=[None] * 20 + [1] * 1_980)
+    finding = only(MISSING, watched(MISSING), reading(rows(x=[None] + [1] * 9), trained))
+    assert finding.value > finding.threshold
+    assert finding.verdict == OK
+
+
 def test_infinities_are_not_missing() -> None:
     trained = rows(x=[float(v % 9) for v in range(900)] + [float("inf")] * 100)
     now = rows(x=[1.0] * 150 + [float("inf")] * 50)
@@ -270,7 +306,7 @@ RANGED = watched(RANGE, features={"x": FeatureSpec(name="x", kind="number", low=
 @pytest.mark.parametrize(
     ("odd", "n_odd"),
     [([], 0), ([0.0, 100.0], 0), ([101.0], 1), ([-5.0, 1e9], 2), ([float("inf")], 1),
-     ([float("-inf")] * 3, 3), ([None, "x"], 0)],
+     ([float("-inf")] * 3, 3), ([None, "x"], 0), ([-0.01], 1), ([100.01, 0.0, 100.0], 1)],
 )  # fmt: skip
 def test_numbers_outside_the_range_are_counted(odd: list[Any], n_odd: int) -> None:
     finding = only(RANGE, RANGED, reading(rows(x=[50.0] * 50 + odd), model=RANGED))
@@ -278,6 +314,12 @@ def test_numbers_outside_the_range_are_counted(odd: list[Any], n_odd: int) -> No
     assert finding.value == pytest.approx(n_odd / values)
     assert finding.verdict == (BREACH if n_odd else OK)
     assert finding.n == values
+
+
+def test_a_number_at_the_border_of_the_range_lies_inside() -> None:
+    model = watched(RANGE, features={"x": FeatureSpec(name="x", kind="number", low=-1, high=1)})
+    finding = only(RANGE, model, reading(rows(x=[-1.0] * 50 + [1.0] * 50 + [2.0]), model=model))
+    assert finding.value == pytest.approx(1 / 101)
 
 
 def test_a_ratio_never_exceeds_one() -> None:
