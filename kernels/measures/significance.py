@@ -44,9 +44,9 @@ def pooled(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both histograms with their rare bins put together, no more of them than need be.
 
-    Rare: fewer than `smallest_expected` counts expected on the smaller side, were both alike. From the
-    rarest bin on, the first of equal ones, bins are put together until they are not rare; what is left
-    over joins the last ones put together. Empty bins vanish. Source: Cochran 1954.
+    Rare: fewer than `smallest_expected` counts expected on the smaller side, were both alike. From
+    the rarest bin on, the first of equal ones, bins are put together until they are not rare; what
+    is left over joins the last ones put together. Empty bins vanish. Source: Cochran 1954.
     """
     both = reference + current
     total = both.sum()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import click
 import orjson
 
 from stream.errors import BusError, UsageError
+from stream.kafka.install import FILES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CREDIT = EXAMPLES / "credit_risk"
@@ -56,7 +59,10 @@ def demo(seconds: float, no_browser: bool) -> None:
         click.echo("starting Kafka …")
         with EmbeddedBroker(say=click.echo) as broker:
             click.echo(f"Kafka answers at {broker.bootstrap}")
-            asyncio.run(_run(Path(folder), broker.bootstrap, seconds))
+            with contextlib.suppress(asyncio.CancelledError):
+                asyncio.run(_run(Path(folder), broker.bootstrap, seconds))
+                return
+    raise click.Abort
 
 
 async def _run(folder: Path, bootstrap: str, seconds: float) -> None:
@@ -64,6 +70,9 @@ async def _run(folder: Path, bootstrap: str, seconds: float) -> None:
     from stream.bus.topics import create_missing, plans
     from stream.settings import load
 
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     path = _configuration(folder, bootstrap)
     settings = load(path)
     bus, connection = settings.bus, connection_of(settings)
@@ -142,24 +151,27 @@ def _credit(*, reference: bool = False) -> Any:
 
 
 class _Worker:
-    """A worker as a child process; told to stop, and made to, at the end."""
+    """A worker as a child process that cannot outlive the demo, however that ends."""
 
     def __init__(self, path: Path, port: int, log: Path) -> None:
-        self._words = [sys.executable, "-m", "stream", "worker", "-c", str(path)]
-        self._words += ["--web-port", str(port)]
+        worker = [sys.executable, "-m", "stream", "worker", "-c", str(path)]
+        keeper = [sys.executable, "-I", "-S", str(FILES / "keeper.py"), str(os.getpid()), ""]
+        self._words = [*keeper, *worker, "--web-port", str(port)]
         self._log = log.open("wb")
 
     def __enter__(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(self._words, stdout=self._log, stderr=self._log)
-        return self._process
+        # A session of its own: Ctrl-C on our terminal is ours to answer, in order.
+        self._keeper = subprocess.Popen(
+            self._words,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        return self._keeper
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._keeper.communicate(b"s")  # told to stop, and made to after a while
         self._log.close()
 
 

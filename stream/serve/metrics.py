@@ -71,7 +71,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        disable_created_metrics()  # a second series per counter that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
         self._children: dict[MetricWrapperBase, set[tuple[str, ...]]] = {}
         r = self.registry
         self.events = Counter("driftline_events", "Events counted", STREAM, registry=r)

@@ -209,7 +209,7 @@ def _named(name: str, rule: RuleSpec, model: ModelSpec, reading: Reading) -> dic
     """The most frequent values that are not allowed, if that is what the rule is about."""
     if rule.measure != "unseen_ratio":
         return {}
-    unseen = _unseen_counts(name, model, reading) or {}
+    unseen = _unseen_counts(name, model, reading) or Counter()
     return {"unseen_values": sorted(unseen, key=lambda v: (-unseen[v], v))[:UNSEEN_NAMED]}
 
 
