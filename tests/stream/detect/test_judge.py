@@ -14,7 +14,6 @@ from stream.detect.judge.judge import Verdicts
 from stream.detect.references import Reference
 from stream.detect.specs import FeatureSpec, ModelSpec, RuleSpec
 from tests.builders import (
-    FAR_S,
     Pipeline,
     event,
     ingestor,
@@ -50,10 +49,15 @@ def judged(*rows: list[dict[str, Any]], model: ModelSpec = MODEL, trained: bool 
 
 def test_a_window_says_what_the_contract_promises() -> None:
     body = [
-        event(i % 60, {"x": i % 10, "c": "abd"[i % 3]}, prediction={"score": i / 600, "label": i % 2},
-              latency_ms=i, status="error" if i % 6 == 0 else "ok")
+        event(
+            i,
+            {"x": i % 10, "c": "abd"[i % 3]},
+            prediction={"score": i / 600, "label": i % 2},
+            latency_ms=i,
+            status="error" if i % 6 == 0 else "ok",
+        )
         for i in range(60)
-    ]  # fmt: skip
+    ]
     [window] = judged(body).windows
     assert orjson.loads(orjson.dumps(window)) == window
     shown = ("schema", "revision", "model", "version", "segment", "start", "end", "count", "late")
@@ -250,10 +254,21 @@ def test_a_judge_that_starts_again_does_not_repeat_what_was_told() -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.xfail(reason="the commit says which windows were told, not what was in them")
+def test_a_late_part_still_revises_its_window_after_a_restart() -> None:
+    detector = Detector(spec(MODEL), no_reference)
+    judge = detector.judge()
+    log = [(0, partial(10, n=3)), (1, marker(60)), (2, partial(10, n=1, part=1)), (3, marker(120))]
+    judge.add(log[:2])
+    safe_offset, judged_to_ms = judge.commit_point()
+    again = detector.judge(next_offset=safe_offset, judged_to_ms=judged_to_ms)
+    told = again.add(log[safe_offset:]).windows
+    assert [(window["revision"], window["count"]) for window in told] == [(1, 4)]
+
+
 def test_firing_alerts_are_known_by_stream() -> None:
     pipeline = Pipeline(spec(MODEL), reference(TRAINED))
     pipeline.feed(*minute(0, [9] * 100), *minute(1, [9] * 10), event(75))
     [(stream, fingerprints)] = pipeline.judge.firing().items()
     assert stream.model == "m"
-    assert len(fingerprints) == 3  # x, the vanished c, the vanished score is no feature
-    assert FAR_S
+    assert len(fingerprints) == 2  # x, and c which vanished; the score is no feature
