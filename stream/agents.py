@@ -27,7 +27,7 @@ from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Floor, Progress
 from stream.detect.judge.gather import NEVER_MS
-from stream.detect.judge.judge import Judge, Verdicts, orphan_letter
+from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter
 from stream.detect.partials import pack, pack_marker, read
 from stream.detect.states import Stream
 from stream.detect.times import rfc3339
@@ -145,9 +145,7 @@ class JudgeAgent:
                 self._judges[event.partition] = self._detector.judge(
                     topic=self._topics["predictions"],
                     next_offset=event.offset,
-                    judged_to_ms=orjson.loads(event.metadata)["judged_to_ms"]
-                    if event.metadata
-                    else NEVER_MS,
+                    progress=JudgeProgress(**orjson.loads(event.metadata or b"{}")),
                 )
             case Batch():
                 await self._judge(event)
@@ -210,8 +208,8 @@ class JudgeAgent:
 
     async def _commit(self, lane: Lane) -> None:
         for partition, judge in self._judges.items():
-            offset, judged_to_ms = judge.commit_point()
-            metadata = orjson.dumps({"judged_to_ms": judged_to_ms}).decode()
+            offset, progress = judge.commit_point()
+            metadata = orjson.dumps(progress._asdict()).decode()
             if self._committed.get(partition) != (offset, metadata) and await lane.commit(
                 partition, offset, metadata
             ):

@@ -155,7 +155,14 @@ class _Worker:
 
     def __init__(self, path: Path, port: int, log: Path) -> None:
         worker = [sys.executable, "-m", "stream", "worker", "-c", str(path)]
-        keeper = [sys.executable, "-I", "-S", str(FILES / "keeper.py"), str(os.getpid()), str(path.parent)]
+        keeper = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(FILES / "keeper.py"),
+            str(os.getpid()),
+            str(path.parent),
+        ]
         self._words = [*keeper, *worker, "--web-port", str(port)]
         self._log = log.open("wb")
 

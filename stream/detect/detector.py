@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 from stream.detect.ingest.ingestor import Ingestor, Sketchbook
 from stream.detect.ingest.windows import Progress
-from stream.detect.judge.gather import NEVER_MS
-from stream.detect.judge.judge import Judge
+from stream.detect.judge.judge import Judge, JudgeProgress
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
 
@@ -47,7 +46,11 @@ class Detector:
         )
 
     def judge(
-        self, *, topic: str = "predictions", next_offset: int = 0, judged_to_ms: int = NEVER_MS
+        self,
+        *,
+        topic: str = "predictions",
+        next_offset: int = 0,
+        progress: JudgeProgress | None = None,
     ) -> Judge:
         """The judge side of one partition of the partials topic, from next_offset on."""
         return Judge(
@@ -55,5 +58,5 @@ class Detector:
             self._reference_of,
             topic=topic,
             next_offset=next_offset,
-            judged_to_ms=judged_to_ms,
+            progress=progress,
         )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kernels.missing import MISTYPED_BITS, NULL_BITS
 from kernels.sketches import logbins, moments
 from kernels.sketches.moments import Moments
-from stream.detect.ingest.columns import Column, Columns
+from stream.detect.ingest.columns import Column, Columns, numbers_of
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
 from stream.detect.states import (
     ONE_ROW,
@@ -92,16 +92,19 @@ def _add(feature: _Feature, column: Column) -> None:
     if column.codes is not None:
         counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
         feature.texts.update(dict(zip(column.texts, counts.tolist(), strict=True)))
-    numbers = column.norms if column.norms is not None else column.numbers
-    if numbers is None:
-        return
-    feature.arrays += column.norms is not None
+        feature.mistyped -= int(counts.sum())  # texts, which are no numbers
+    numbers = numbers_of(column)
+    if column.norms is not None:
+        is_norm = column.norms.view(np.uint64) != MISTYPED_BITS
+        numbers = np.where(is_norm, column.norms, numbers)
+        feature.arrays += int(np.count_nonzero(~np.isnan(column.norms)))
     bits = numbers.view(np.uint64)
     feature.nulls += int((bits == NULL_BITS).sum())
-    feature.mistyped += int((bits == MISTYPED_BITS).sum()) if column.codes is None else 0
+    feature.mistyped += int((bits == MISTYPED_BITS).sum())
     feature.numbers.append(numbers[~np.isnan(numbers)])
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")  # near the largest and least float
 def _number(numbers: NDArray[np.float64]) -> tuple[NumberState, NDArray[np.float64]]:
     """All numbers of a feature (infinities among them) as a state, and its inner edges."""
     finite = numbers[np.isfinite(numbers)]
@@ -118,7 +121,8 @@ def _number(numbers: NDArray[np.float64]) -> tuple[NumberState, NDArray[np.float
         return state, np.empty(0)
     if len(values) <= VOCABULARY_SIZE:
         state.values = dict(zip(values.tolist(), counts.tolist(), strict=True))
-        return state, np.unique(np.quantile(finite, DECILES))
+        edges = np.unique(np.quantile(finite, DECILES))
+        return state, edges[np.isfinite(edges)]
     return state, inner_edges(state)
 
 

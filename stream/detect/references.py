@@ -81,7 +81,8 @@ def inner_edges(number: NumberState) -> NDArray[np.float64]:
     if not number.count:
         return np.empty(0)
     if number.is_atomic:
-        return np.unique(number.quantiles(DECILES))
+        edges = np.unique(number.quantiles(DECILES))
+        return edges[np.isfinite(edges)]
     borders = logbins.cell_edges(*number.grid)
     below = np.concatenate([[0], np.cumsum(number.cells)])
     wanted = DECILES * below[-1]

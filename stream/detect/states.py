@@ -95,10 +95,12 @@ class NumberState:
         """Whether every value is counted one by one."""
         return bool(self.values) and sum(self.values.values()) == self.count
 
+    @np.errstate(over="ignore", invalid="ignore")
     def quantiles(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Quantiles, linear between neighbours as numpy's.
 
-        Exact where every value is counted one by one, else to a cell's width.
+        Exact where every value is counted one by one, else to a cell's width. Not finite where the
+        way between two neighbours is longer than a float64 can say.
         """
         if not self.values:
             out = np.empty(len(probabilities))
@@ -178,7 +180,10 @@ class NumberState:
         if grid == self.grid:
             return self.cells
         moved = np.zeros(logbins.CELLS, np.int64)
-        logbins.regrid(self.cells, logbins.cell_edges(*self.grid), logbins.cell_edges(*grid), moved)
+        edges, new_edges = logbins.cell_edges(*self.grid), logbins.cell_edges(*grid)
+        logbins.regrid(self.rest(), edges, new_edges, moved)
+        for value, count in self.values.items():  # these are known exactly
+            moved[logbins.cell_of(value, *grid)] += count
         return moved
 
 

@@ -65,6 +65,7 @@ def _of_distribution(
     return found
 
 
+@np.errstate(all="ignore")  # what overflows is not finite, so neither even nor linear
 def _of_numbers(now: NumberState, known: NumberState) -> list[dict[str, Any]]:
     if now.moments.low[0] == now.moments.high[0] != known.moments.high[0]:
         return [_hint("constant", 0.9, f"every value is {now.moments.low[0]:.6g}")]
@@ -79,7 +80,9 @@ def _of_numbers(now: NumberState, known: NumberState) -> list[dict[str, Any]]:
     spread = np.ptp(before)
     if not spread:
         return []
-    slope, offset = np.polyfit(before, after, 1)
+    centred = before - before.mean()
+    slope = centred @ (after - after.mean()) / (centred @ centred)
+    offset = after.mean() - slope * before.mean()
     residual = np.sum((after - slope * before - offset) ** 2)
     total = np.sum((after - after.mean()) ** 2)
     is_linear = total > 0 and 1 - residual / total > FIT

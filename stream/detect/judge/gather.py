@@ -72,7 +72,7 @@ class Gather:
     def __init__(self, spec: DetectorSpec, *, next_offset: int = 0) -> None:
         self._spec = spec
         self._pane_ms = spec.time.pane_ms
-        self._next_offset = next_offset
+        self.next_offset = next_offset
         self._sources: dict[int, Marker] = {}
         self._held: dict[Stream, dict[PartKey, _Held]] = {}
         self._waiting: set[Window] = set()  # complete or not, not judged yet
@@ -92,7 +92,7 @@ class Gather:
 
     def add(self, item: Partial | Marker, offset: int) -> Orphan | None:
         """Take one message of the partition."""
-        self._next_offset = offset + 1
+        self.next_offset = offset + 1
         if isinstance(item, Marker):
             known = self._sources.get(item.source)
             if known is None or item.watermark_ms >= known.watermark_ms:
@@ -108,9 +108,12 @@ class Gather:
             self._waiting.update(self._windows(item.stream, item.pane))
         return None
 
-    def due(self) -> Iterator[Due]:
-        """Windows whose end the watermark has passed, oldest first; then forget what is final."""
-        watermark_ms = self.watermark_ms
+    def due(self, at_least_ms: int = NEVER_MS) -> Iterator[Due]:
+        """Windows whose end the watermark has passed, oldest first; then forget what is final.
+
+        at_least_ms  a watermark known otherwise
+        """
+        watermark_ms = max(self.watermark_ms, at_least_ms)
         ready = [w for w in self._waiting if w.end_ms <= watermark_ms]
         for window in sorted(ready, key=lambda w: (w.end_ms, w.length_ms, w.stream)):
             self._waiting.discard(window)
@@ -127,7 +130,20 @@ class Gather:
     def safe_offset(self) -> int:
         """Everything below is in windows that are final."""
         held = [h.offset for parts in self._held.values() for h in parts.values()]
-        return min(held, default=self._next_offset)
+        return min(held, default=self.next_offset)
+
+    def is_whole(self, window: Window, watermark_ms: int) -> bool:
+        """Whether nothing of a window was forgotten when the watermark stood there."""
+        first_pane = window.start_ms // self._pane_ms
+        kept_ms = self._kept_ms(window.stream, watermark_ms)
+        return self._last_end(window.stream, first_pane) > kept_ms
+
+    def _kept_ms(self, stream: Stream, watermark_ms: int) -> int:
+        """Panes whose last window ends later are kept: what may be revised, and one window more,
+        which is the reference of the next.
+        """
+        longest_ms = max(self._spec.model(stream.model).lengths_ms)
+        return watermark_ms - self._spec.time.revise_for_ms - longest_ms
 
     def _is_final(self, partial: Partial) -> bool:
         return self._last_end(partial.stream, partial.pane) <= self._final_ms
@@ -188,7 +204,8 @@ class Gather:
         self._final_ms = final_ms
         self._revisions = {w: r for w, r in self._revisions.items() if w.end_ms > final_ms}
         for stream, parts in list(self._held.items()):
-            kept = {k: h for k, h in parts.items() if self._last_end(stream, k[0]) > final_ms}
+            kept_ms = self._kept_ms(stream, watermark_ms)
+            kept = {k: h for k, h in parts.items() if self._last_end(stream, k[0]) > kept_ms}
             if kept:
                 self._held[stream] = kept
             else:

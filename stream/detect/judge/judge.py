@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,22 @@ class Verdicts:
     orphans: list[Orphan] = field(default_factory=list)
 
 
+class JudgeProgress(NamedTuple):
+    """What a commit says beside the safe offset.
+
+    told_to       what messages below this offset brought about was handed out and acknowledged
+    judged_to_ms  windows that end here or earlier were among it
+    """
+
+    told_to: int = 0
+    judged_to_ms: int = NEVER_MS
+
+
 class Judge:
-    """The judge side of one partition of the partials topic."""
+    """The judge side of one partition of the partials topic.
+
+    After a restart it reads again what may still be revised, and judges it in silence.
+    """
 
     def __init__(
         self,
@@ -54,35 +68,49 @@ class Judge:
         *,
         topic: str = "predictions",
         next_offset: int = 0,
-        judged_to_ms: int = NEVER_MS,
+        progress: JudgeProgress | None = None,
     ) -> None:
         self._spec = spec
+        self._progress = progress or JudgeProgress()
+        self._is_catching_up = next_offset < self._progress.told_to
         self._reference_of = reference_of
         self._topic = topic
         self._gather = Gather(spec, next_offset=next_offset)
-        self._judged_to_ms = judged_to_ms  # what ends here or earlier was told before a restart
         self._books: dict[Stream, AlertBook] = {}
         self._previous: dict[tuple[Stream, int], Reference] = {}
 
     @property
     def watermark_ms(self) -> int:
         """Windows that end here or earlier are judged; very negative until all sources spoke."""
-        return max(self._gather.watermark_ms, self._judged_to_ms)
+        return max(self._gather.watermark_ms, self._progress.judged_to_ms)
 
-    def commit_point(self) -> tuple[int, int]:
-        """The safe offset, and the watermark up to which windows were handed out."""
-        return self._gather.safe_offset(), self.watermark_ms
+    def commit_point(self) -> tuple[int, JudgeProgress]:
+        """The safe offset, and what to commit with it."""
+        told_to = max(self._gather.next_offset, self._progress.told_to)
+        return self._gather.safe_offset(), JudgeProgress(told_to, self.watermark_ms)
 
     def add(self, items: list[tuple[int, Partial | Marker]]) -> Verdicts:
         """Take messages (offset, item); hand out windows that are complete or changed now."""
         verdicts = Verdicts()
         for offset, item in items:
+            if self._is_catching_up and offset >= self._progress.told_to:
+                self._catch_up()
             orphan = self._gather.add(item, offset)
+            if self._is_catching_up:
+                continue
             if orphan is not None:
                 verdicts.orphans.append(orphan)
             elif isinstance(item, Marker):
                 self._judge_due(verdicts)
         return verdicts
+
+    def _catch_up(self) -> None:
+        """Judge again, with all that was known, what was judged before; tell nobody."""
+        judged_to_ms = self._progress.judged_to_ms
+        for due in self._gather.due(judged_to_ms):
+            if self._gather.is_whole(due.window, judged_to_ms):
+                self._judge(due)
+        self._is_catching_up = False
 
     def firing(self) -> dict[Stream, list[str]]:
         """Fingerprints of firing alerts by stream."""
@@ -91,9 +119,8 @@ class Judge:
     def _judge_due(self, verdicts: Verdicts) -> None:
         for due in self._gather.due():
             window, alerts = self._judge(due)
-            if due.window.end_ms > self._judged_to_ms:
-                verdicts.windows.append(window)
-                verdicts.alerts += alerts
+            verdicts.windows.append(window)
+            verdicts.alerts += alerts
 
     def _judge(self, due: Due) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         stream = due.window.stream

@@ -261,14 +261,15 @@ def test_the_end_of_all_sources_is_no_silence() -> None:
 
 
 def test_the_safe_offset_is_the_oldest_partial_that_may_still_be_needed() -> None:
-    #   offset   0      1       2         3      4
-    #            A      mark    B         mark   mark at 180: A is final
+    #   offset   0      1       2         3      4             5
+    #            A      mark    B         mark   mark at 180:  mark at 240: A, which was the
+    #                                            A is final    reference of B, is not needed
     told = Told(next_offset=0)
-    told.give(partial(10), marker(60), partial(70), marker(120))
+    told.give(partial(10), marker(60), partial(70), marker(120), marker(180))
     assert told.gather.safe_offset() == 0
-    told.give(marker(180))
-    assert told.gather.safe_offset() == 2
     told.give(marker(240))
+    assert told.gather.safe_offset() == 2
+    told.give(marker(300))
     assert told.gather.safe_offset() == told.offset
 
 

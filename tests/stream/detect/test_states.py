@@ -155,10 +155,6 @@ def test_windows_merge_whatever_features_they_have() -> None:
     assert (x.number.count, x.category.count, whole.features["feature.y"].nulls) == (1, 1, 1)
 
 
-def outside(number: NumberState, low: float, high: float) -> int:
-    return number.outside(low, high)
-
-
 @given(
     st.lists(st.floats(-100, 100), min_size=1, max_size=40),
     st.floats(-50, 50),
