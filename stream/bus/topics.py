@@ -45,13 +45,14 @@ COMPACT = {
     "segment.bytes": str(32 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.1",
 }
-HISTORY = DELETE | {"cleanup.policy": "compact,delete"}
+HISTORY = DELETE | {"cleanup.policy": "compact,delete"}  # the last revision of each window
 CONFIGS: Mapping[str, Mapping[str, str]] = {
     "predictions": DELETE | {"retention.ms": str(7 * DAY_MS)},
     "labels": DELETE | {"retention.ms": str(30 * DAY_MS)},
     "partials": DELETE | LARGE_MESSAGE | {"retention.ms": str(2 * DAY_MS)},
     "windows": HISTORY | LARGE_MESSAGE | {"retention.ms": str(365 * DAY_MS)},
-    "alerts": HISTORY | {"retention.ms": str(365 * DAY_MS)},
+    # Not compacted: the key is the alert's fingerprint, and how it came and went is its history.
+    "alerts": DELETE | {"retention.ms": str(365 * DAY_MS)},
     "dead-letters": DELETE | {"retention.ms": str(30 * DAY_MS)},
     "references": COMPACT | LARGE_MESSAGE,
     "judge-state": COMPACT | LARGE_MESSAGE,

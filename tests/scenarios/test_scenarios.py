@@ -3,7 +3,7 @@
 A scenario is a YAML file in this folder:
 
     says      what it shows, in one sentence
-    config    a configuration file; the model is called `m`
+    config    the text of a configuration file; the model is called `m`
     training  a row like those of `windows`; without it there is no reference
     windows   one row per window, in time:
                 n            events, 200 unless given
@@ -90,14 +90,16 @@ def told(path: Path, folder: Path) -> list[dict[str, Any]]:
     scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
     rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
     config = folder / path.name
-    config.write_text(yaml.safe_dump(scenario["config"]), encoding="utf-8")
+    config.write_text(scenario["config"], encoding="utf-8")
     training = scenario.get("training")
     known = reference(events_of(training, 0, rng)) if training else None
     pipeline = Pipeline(load(config).detector, known)
     verdicts = []
     for at, row in enumerate(scenario["windows"]):
-        late = [e for l in row.get("late", []) for e in events_of(l, WINDOW_S * l["window"], rng)]
-        verdicts.append(pipeline.feed(*events_of(row, WINDOW_S * at, rng), *late))
+        events = events_of(row, WINDOW_S * at, rng)
+        for late in row.get("late", []):
+            events += events_of(late, WINDOW_S * late["window"], rng)
+        verdicts.append(pipeline.feed(*events))
     verdicts.append(pipeline.finish())
     found: list[dict[str, Any]] = [{"alerts": []} for _ in scenario["windows"]]
     by_start = {event(WINDOW_S * at)["ts"]: one for at, one in enumerate(found)}
