@@ -38,6 +38,34 @@ from stream.serve.recent import Recent
 COMMIT_EVERY_MS = 1_000
 
 
+class _Commits:
+    """When to commit, and what was committed, so that nothing is committed twice."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next_ms = 0
+        self._done: dict[int, tuple[int, str]] = {}  # by partition
+
+    def is_due(self) -> bool:
+        """Whether the last time lies long enough back; if so, now is the last time."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < self._next_ms:
+            return False
+        self._next_ms = now_ms + COMMIT_EVERY_MS
+        return True
+
+    async def commit(self, lane: Lane, partition: int, offset: int, metadata: str) -> None:
+        """Commit an offset with its metadata, unless just this stands there."""
+        if self._done.get(partition) != (offset, metadata) and await lane.commit(
+            partition, offset, metadata
+        ):
+            self._done[partition] = (offset, metadata)
+
+    def forget(self, partition: int) -> None:
+        """Another worker commits for the partition now."""
+        self._done.pop(partition, None)
+
+
 class IngestAgent:
     """Turns predictions into partials, for the partitions this worker has."""
 
@@ -52,8 +80,7 @@ class IngestAgent:
         self._detector, self._producer, self._topics = detector, producer, topics
         self._metrics, self._clock = metrics, clock
         self._ingestors: dict[int, Ingestor] = {}
-        self._committed: dict[int, tuple[int, str]] = {}
-        self._next_commit_ms = 0
+        self._commits = _Commits(clock)
 
     async def on_event(self, event: LaneEvent, lane: Lane) -> None:
         """One step; returns when all it brought about is acknowledged."""
@@ -80,11 +107,10 @@ class IngestAgent:
                 await self._commit(lane)
                 if (ingestor_ := self._ingestors.pop(event.partition, None)) is not None:
                     ingestor_.drop()
-                self._committed.pop(event.partition, None)
+                self._commits.forget(event.partition)
                 event.done.set()
-        if self._clock.monotonic_ms() >= self._next_commit_ms:
+        if self._commits.is_due():
             await self._commit(lane)
-            self._next_commit_ms = self._clock.monotonic_ms() + COMMIT_EVERY_MS
 
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics = self._topics
@@ -113,11 +139,7 @@ class IngestAgent:
     async def _commit(self, lane: Lane) -> None:
         for partition, ingestor in self._ingestors.items():
             offset, progress = ingestor.commit_point()
-            metadata = _progress_text(progress)
-            if self._committed.get(partition) != (offset, metadata) and await lane.commit(
-                partition, offset, metadata
-            ):
-                self._committed[partition] = (offset, metadata)
+            await self._commits.commit(lane, partition, offset, _progress_text(progress))
 
 
 class JudgeAgent:
@@ -135,8 +157,7 @@ class JudgeAgent:
         self._detector, self._producer, self._topics = detector, producer, topics
         self._metrics, self._recent, self._clock = metrics, recent, clock
         self._judges: dict[int, Judge] = {}
-        self._committed: dict[int, tuple[int, str]] = {}
-        self._next_commit_ms = 0
+        self._commits = _Commits(clock)
 
     async def on_event(self, event: LaneEvent, lane: Lane) -> None:
         """One step; returns when all it brought about is acknowledged."""
@@ -154,11 +175,10 @@ class JudgeAgent:
             case Revoked():
                 await self._commit(lane)
                 self._judges.pop(event.partition, None)
-                self._committed.pop(event.partition, None)
+                self._commits.forget(event.partition)
                 event.done.set()
-        if self._clock.monotonic_ms() >= self._next_commit_ms:
+        if self._commits.is_due():
             await self._commit(lane)
-            self._next_commit_ms = self._clock.monotonic_ms() + COMMIT_EVERY_MS
 
     async def _judge(self, batch: Batch) -> None:
         judge = self._judges[batch.partition]
@@ -210,10 +230,7 @@ class JudgeAgent:
         for partition, judge in self._judges.items():
             offset, progress = judge.commit_point()
             metadata = orjson.dumps(progress._asdict()).decode()
-            if self._committed.get(partition) != (offset, metadata) and await lane.commit(
-                partition, offset, metadata
-            ):
-                self._committed[partition] = (offset, metadata)
+            await self._commits.commit(lane, partition, offset, metadata)
 
 
 def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane: Lane) -> None:

@@ -12,6 +12,7 @@ bytes per number.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -23,8 +24,16 @@ from numpy.typing import NDArray
 from kernels.missing import MISTYPED_BITS, NULL_BITS
 from kernels.sketches import logbins, moments
 from kernels.sketches.moments import Moments
-from stream.detect.ingest.columns import Column, Columns, numbers_of
+from stream.detect.ingest.columns import (
+    MISTYPED_CODE,
+    NULL_CODE,
+    Column,
+    Columns,
+    numbers_of,
+    texts_of,
+)
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
+from stream.detect.specs import FeatureSpec
 from stream.detect.states import (
     ONE_ROW,
     CategoryState,
@@ -51,10 +60,17 @@ class _Feature:
 
 
 class ProfileBuilder:
-    """Collects training events of one (model, version)."""
+    """Collects training events of one (model, version).
 
-    def __init__(self, model: str, version: str) -> None:
+    features  what the configuration says of kinds; else a feature is what most of its values are
+    """
+
+    def __init__(
+        self, model: str, version: str, features: Mapping[str, FeatureSpec] | None = None
+    ) -> None:
         self._model, self._version = model, version
+        specs = (features or {}).values()
+        self._kinds = {f"feature.{spec.name}": spec.kind for spec in specs}
         self._events = 0
         self._features: dict[str, _Feature] = {}
 
@@ -63,7 +79,8 @@ class ProfileBuilder:
         self._events += len(run.rows)
         for name, column in run.columns.items():
             if not name.startswith("service."):
-                _add(self._features.setdefault(name, _Feature()), column)
+                add = _add_categories if self._kinds.get(name) == "category" else _add
+                add(self._features.setdefault(name, _Feature()), column)
 
     def build(self) -> Reference:
         """The reference of all events added. Raises FormatError if there are none."""
@@ -74,6 +91,8 @@ class ProfileBuilder:
         for name, feature in sorted(self._features.items()):
             numbers = np.concatenate([*feature.numbers, np.empty(0)])
             is_number = len(numbers) >= feature.texts.total()
+            if (kind := self._kinds.get(name)) is not None:
+                is_number = kind != "category"
             known = FeatureState(nulls=feature.nulls, mistyped=feature.mistyped)
             known.is_vector = feature.arrays > 0
             if is_number:
@@ -88,11 +107,22 @@ class ProfileBuilder:
         return reference
 
 
+def _add_categories(feature: _Feature, column: Column) -> None:
+    codes, texts = texts_of(column)
+    _count_texts(feature, codes, texts)
+    feature.nulls += int((codes == NULL_CODE).sum())
+    feature.mistyped += int((codes == MISTYPED_CODE).sum())
+
+
+def _count_texts(feature: _Feature, codes: NDArray[np.int32], texts: list[str]) -> int:
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
+    feature.texts.update(dict(zip(texts, counts, strict=True)))
+    return sum(counts)
+
+
 def _add(feature: _Feature, column: Column) -> None:
-    if column.codes is not None:
-        counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
-        feature.texts.update(dict(zip(column.texts, counts.tolist(), strict=True)))
-        feature.mistyped -= int(counts.sum())  # texts, which are no numbers
+    if column.codes is not None:  # texts are no numbers, but they are counted beside them
+        feature.mistyped -= _count_texts(feature, column.codes, column.texts)
     numbers = numbers_of(column)
     if column.norms is not None:
         is_norm = column.norms.view(np.uint64) != MISTYPED_BITS

@@ -96,7 +96,8 @@ def apply(rule: RuleSpec, model: ModelSpec, reading: Reading) -> list[Finding]:
     length_ms = reading.due.window.length_ms
     if length_ms != (rule.length_ms or model.lengths_ms[0]):
         return []
-    if reading.due.state is None:
+    # That nothing came is no data for anything but the traffic itself, which is zero.
+    if reading.due.state is None and rule.objective != "rate_per_second":
         return [Finding(rule, None, NO_DATA, rule.measure or rule.objective or "")]
     if rule.objective:
         return [_objective(rule, reading)]

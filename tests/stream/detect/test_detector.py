@@ -89,10 +89,22 @@ def odd_events(rng: np.random.Generator, second: float, n: int) -> list[dict[str
 
 
 def as_json(verdicts: Verdicts) -> tuple[int, int]:
-    """How many windows and alerts; all of them can be written and read again."""
+    """How many windows and alerts; all of them can be written and read again, and add up."""
     for told in (*verdicts.windows, *verdicts.alerts):
         assert orjson.loads(orjson.dumps(told)) == told
+    assert [name for window in verdicts.windows for name in uneven(window)] == []
     return len(verdicts.windows), len(verdicts.alerts)
+
+
+def uneven(window: dict[str, Any]) -> list[str]:
+    """Features whose values, missing values and infinities are not all events of the window."""
+    found = []
+    for name, told in window["features"].items():
+        missing = [told[kind] for kind in ("nulls", "absent", "nans", "mistyped")]
+        parts = [told["count"], told["infs"], *missing]
+        is_even = sum(parts) == window["count"] and sum(missing) == told["missing"]
+        found += [] if is_even and min(parts) >= 0 else [name]
+    return found
 
 
 @pytest.mark.parametrize("is_trained", [False, True])

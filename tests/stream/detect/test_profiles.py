@@ -22,6 +22,7 @@ from stream.detect.profiles import (
     to_document,
 )
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference
+from stream.detect.specs import FeatureSpec
 from stream.errors import FormatError
 from tests.builders import decode, event, reference
 
@@ -90,6 +91,21 @@ def test_the_more_frequent_type_is_the_kind() -> None:
     known = trained(["a", 7, 8])
     assert (known.kind("feature.x"), known.categories("feature.x")) == ("number", [])
     assert trained([[1, 2], [3], None]).kind("feature.x") == "vector"
+
+
+def test_a_configured_kind_outweighs_the_more_frequent_type() -> None:
+    values = [1, 2, 2.5, "1", None, {}]
+    known = {}
+    for kind in ("category", "number"):
+        builder = ProfileBuilder("m", "1", {"x": FeatureSpec(name="x", kind=kind)})
+        builder.add(decode(*[event(0, {"x": v}) for v in [*values, "a", "b", "c", "d"]]).runs[0])
+        known[kind] = builder.build().state.features["feature.x"]
+    category, number = known["category"].category, known["number"].number
+    assert category is not None
+    assert number is not None
+    assert category.counts == {"1": 2, "2": 1, "2.5": 1, "a": 1, "b": 1, "c": 1, "d": 1}
+    assert (known["category"].nulls, known["category"].mistyped) == (1, 1)
+    assert (number.count, known["number"].nulls, known["number"].mistyped) == (3, 1, 6)
 
 
 @pytest.mark.parametrize("others", [[], ["text"] * 3, [[1, 2]], [{}]])

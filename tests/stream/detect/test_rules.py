@@ -360,6 +360,14 @@ def test_an_objective_can_have_a_lower_bound() -> None:
     assert (finding.verdict, finding.threshold) == (BREACH, 1.0)
 
 
+def test_a_stream_that_stops_is_below_any_bound_on_its_traffic() -> None:
+    rule = RuleSpec(name="r", kind="volume", objective="rate_per_second", below=1.0)
+    finding = only(rule, watched(rule), reading(None))
+    assert (finding.verdict, finding.value) == (BREACH, 0.0)
+    slow = RuleSpec(name="r", kind="sla", objective="latency_p95_ms", above=1.0)
+    assert only(slow, watched(slow), reading(None)).verdict == NO_DATA
+
+
 def test_of_two_bounds_the_one_that_is_broken_is_told() -> None:
     rule = RuleSpec(name="r", kind="volume", objective="rate_per_second", below=1.0, above=9.0)
     finding = only(rule, watched(rule), service(100))
