@@ -210,6 +210,9 @@ class Lane(Service):
                     self.spec.group, partitions=sorted(assigned)
                 )
             beginnings = await self._consumer.beginning_offsets(list(assigned)) if assigned else {}
+            # A fetch may have returned between the assignment and the seek below, which makes the
+            # consumer fetch the same records again: what it returned is void.
+            self._generation += 1
             known = self._consumer.partitions_for_topic(self.spec.topic) or set()
             for tp in sorted(assigned):
                 offset, metadata = committed.get(tp, (-1, ""))

@@ -10,6 +10,7 @@ array or a columnar batch (batches.py) is counted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -41,6 +42,27 @@ class Messages(NamedTuple):
     values: Sequence[bytes | None]
     offsets: Sequence[int]
     arrivals_ms: Sequence[int]  # the record's timestamp
+
+    def halves(self) -> tuple[Messages, Messages]:
+        """The first and the second half."""
+        half = len(self.offsets) // 2
+        first = self._replace(
+            values=self.values[:half],
+            offsets=self.offsets[:half],
+            arrivals_ms=self.arrivals_ms[:half],
+        )
+        return first, self.since(self.offsets[half])
+
+    def since(self, offset: int) -> Messages:
+        """The messages from an offset on."""
+        first = bisect_left(self.offsets, offset)
+        if first == 0:
+            return self
+        return self._replace(
+            values=self.values[first:],
+            offsets=self.offsets[first:],
+            arrivals_ms=self.arrivals_ms[first:],
+        )
 
 
 @dataclass(slots=True)

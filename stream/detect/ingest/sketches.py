@@ -241,6 +241,11 @@ class StreamSketches:
         self._free = list(range(FIRST_SLOTS))
 
     @property
+    def rows(self) -> int:
+        """Slots there are, open or free."""
+        return len(self._events)
+
+    @property
     def open_slots(self) -> int:
         """Slots in use."""
         return len(self._events) - len(self._free)

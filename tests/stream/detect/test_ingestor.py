@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stream.detect.ingest.ingestor import Ingestor, Intake, Sketchbook
+from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbook
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.partials import Partial
 from stream.detect.references import Reference
@@ -249,6 +249,17 @@ def test_every_late_event_of_a_large_batch_is_refused_with_its_offset() -> None:
     assert [letter.offset for letter in intake.dead] == list(range(1, 5_001))
 
 
+def test_a_fetch_over_many_panes_opens_only_some_of_them_at_a_time() -> None:
+    book = Sketchbook(spec(), no_reference)
+    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    intake = feed(worker, *[event(60 * i, {"x": i}) for i in range(1_000)], b"no event")
+    assert len(intake.partials) == 998  # [59 880 s, 59 940 s) is open for ten more seconds
+    assert intake.marker is not None
+    assert intake.marker.watermark_ms == at(60 * 999 - 10)
+    assert (sum(intake.counted.values()), reasons(intake)) == (1_000, [("not_json", 1_000)])
+    assert book.current("m", "1").rows <= 2 * MOST_PANES
+
+
 def test_nothing_is_sent_twice_and_nothing_forgotten_over_a_commit() -> None:
     #   offset   0    1    2    3
     #   event    10s  65s  80s  20s(late)      A is sent at offset 2; B is open since offset 1
@@ -302,3 +313,11 @@ def test_a_feature_of_configured_kind_counts_other_types_as_mistyped() -> None:
     [part] = worker.finish().partials
     found = part.state.features["feature.x"]
     assert (found.number.count, found.category, found.nulls, found.mistyped) == (1, None, 1, 4)  # type: ignore[union-attr]
+
+
+def test_messages_that_come_again_are_not_counted_again() -> None:
+    worker = ingestor()
+    feed(worker, event(10), event(50))
+    again = feed(worker, event(10), event(50), event(70), first_offset=0)
+    assert again.counted.total() == 1
+    assert keys(again) == [("", 0, 0, 2)]
