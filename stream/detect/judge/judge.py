@@ -47,7 +47,8 @@ class Verdicts:
 class JudgeProgress(NamedTuple):
     """What a commit says beside the safe offset.
 
-    told_to       what messages below this offset brought about was handed out and acknowledged
+    told_to       what messages below this offset brought about was handed out and acknowledged;
+                  not beyond the last marker, as partials bring about nothing before the next one
     judged_to_ms  windows that end here or earlier were among it
     """
 
@@ -72,6 +73,7 @@ class Judge:
     ) -> None:
         self._spec = spec
         self._progress = progress or JudgeProgress()
+        self._told_to = self._progress.told_to
         self._is_catching_up = next_offset < self._progress.told_to
         self._reference_of = reference_of
         self._topic = topic
@@ -86,8 +88,7 @@ class Judge:
 
     def commit_point(self) -> tuple[int, JudgeProgress]:
         """The safe offset, and what to commit with it."""
-        told_to = max(self._gather.next_offset, self._progress.told_to)
-        return self._gather.safe_offset(), JudgeProgress(told_to, self.watermark_ms)
+        return self._gather.safe_offset(), JudgeProgress(self._told_to, self.watermark_ms)
 
     def add(self, items: list[tuple[int, Partial | Marker]]) -> Verdicts:
         """Take messages (offset, item); hand out windows that are complete or changed now."""
@@ -102,6 +103,7 @@ class Judge:
                 verdicts.orphans.append(orphan)
             elif isinstance(item, Marker):
                 self._judge_due(verdicts)
+                self._told_to = offset + 1
         return verdicts
 
     def _catch_up(self) -> None:

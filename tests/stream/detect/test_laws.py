@@ -142,7 +142,7 @@ def dead(intakes: list[Intake]) -> Counter[tuple[Any, ...]]:
 
 
 @given(LOGS, st.lists(st.integers(1, 9), min_size=1, max_size=5))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_cutting_the_log_into_batches_changes_no_byte(values: list[Any], cuts: list[int]) -> None:
     log = log_of(values)
     whole, one_by_one, cut_up = fed(log, [1000]), fed(log, [1]), fed(log, cuts)
@@ -151,7 +151,7 @@ def test_cutting_the_log_into_batches_changes_no_byte(values: list[Any], cuts: l
 
 
 @given(LOGS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_event_is_in_one_part_or_a_dead_letter(values: list[Any]) -> None:
     read = builders.decode(*values, limits=SPEC.limits)
     intakes = fed(log_of(values), [4])
@@ -162,7 +162,7 @@ def test_every_event_is_in_one_part_or_a_dead_letter(values: list[Any]) -> None:
 
 
 @given(LOGS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_an_event_is_in_the_part_a_plain_watermark_says(values: list[Any]) -> None:
     log = log_of(values)
     intakes = fed(log, [4])
@@ -235,7 +235,7 @@ def undisturbed(log: Messages, idles: dict[int, list[int]]) -> list[Intake]:
 
 
 @given(LOGS, LIVES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_whatever_dies_and_comes_back_hands_out_the_same(
     values: list[Any], life: list[tuple[str, int]]
 ) -> None:
