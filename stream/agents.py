@@ -103,6 +103,8 @@ class IngestAgent:
             case Idle():
                 intake = self._ingestors[event.partition].idle(event.elapsed_ms)
                 await self._hand_out(intake, event.partition)
+                # No event may be placed by a decision that a crash could still undo.
+                await self._commit(lane)
             case Revoked():
                 await self._commit(lane)
                 if (ingestor_ := self._ingestors.pop(event.partition, None)) is not None:

@@ -122,7 +122,7 @@ async def _publish_references(settings: Any, connection: Any) -> None:
         (_credit(reference=True), "credit-risk", "7"),
     ):
         click.echo(f"building the reference of {model} …")
-        builder = ProfileBuilder(model, version)
+        builder = ProfileBuilder(model, version, settings.detector.model(model).features)
         for run, _ in read_runs([source], limits):
             if run is not None:
                 builder.add(run)

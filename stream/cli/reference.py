@@ -48,10 +48,10 @@ def build(
     from stream.replay.sources import open_source, parse_where
     from stream.replay.training import read_runs
 
-    limits = settings_of(path).detector.limits
+    detector = settings_of(path).detector
     opened = [open_source(source, mapping, parse_where(where)) for source in sources]
-    builder, refused = ProfileBuilder(model, version), 0
-    for run, dead in read_runs(opened, limits):
+    builder, refused = ProfileBuilder(model, version, detector.model(model).features), 0
+    for run, dead in read_runs(opened, detector.limits):
         refused += dead
         if run is not None and (run.model, run.version) == (model, version):
             builder.add(run)

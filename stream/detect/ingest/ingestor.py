@@ -128,6 +128,7 @@ class Ingestor:
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
         self._was_idle = False
+        self._silent_ms, self._silent_from_ms = 0, NEVER_MS
 
     @property
     def watermark_ms(self) -> int:
@@ -158,14 +159,24 @@ class Ingestor:
         self._refuse_untimely(intake, decoded, placement, messages)
         if len(messages.offsets):
             self._next_offset = messages.offsets[-1] + 1
+            self._silent_ms = 0
         self._hand_out(intake, is_idle=False)
         return intake
 
     def idle(self, elapsed_ms: int) -> Intake:
-        """Nothing came for so long (wall clock, not lagging): move the watermark by it."""
+        """Nothing came for so long more (wall clock, not lagging): move the watermark by it.
+
+        It moves from border to border of panes: where it stands within one decides nothing, and so
+        no more decisions have to be remembered than panes were closed.
+        """
         intake = Intake()
-        if self._time.watermark_ms > NEVER_MS:
-            self._time.idle(self._time.watermark_ms + elapsed_ms, self._next_offset)
+        if not self._silent_ms:
+            self._silent_from_ms = self.watermark_ms
+        self._silent_ms += elapsed_ms
+        if self._silent_from_ms > NEVER_MS:
+            pane_ms = self._spec.time.pane_ms
+            border_ms = (self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms
+            self._time.idle(border_ms, self._next_offset)
         self._hand_out(intake, is_idle=True)
         return intake
 

@@ -103,12 +103,22 @@ def test_a_marker_tells_every_pane_the_watermark_enters() -> None:
 def test_an_idle_partition_says_so_and_says_when_it_is_back() -> None:
     worker = ingestor()
     feed(worker, event(20))
-    idle = worker.idle(30_000).marker
+    idle = worker.idle(60_000).marker
     back = feed(worker, event(21), first_offset=1).marker
     assert idle is not None
     assert back is not None
-    assert (idle.is_idle, idle.watermark_ms) == (True, at(40))
-    assert (back.is_idle, back.watermark_ms) == (False, at(40))
+    assert (idle.is_idle, idle.watermark_ms) == (True, at(60))
+    assert (back.is_idle, back.watermark_ms) == (False, at(60))
+
+
+def test_a_long_silence_is_one_decision_however_often_it_is_told() -> None:
+    worker = ingestor()
+    feed(worker, event(20), event(30))
+    for _ in range(45):
+        worker.idle(1_000)
+    assert worker.watermark_ms == at(60)
+    _, progress = worker.commit_point()
+    assert len(progress.floors) <= 1
 
 
 def test_idleness_closes_what_nothing_can_join_any_more() -> None:
