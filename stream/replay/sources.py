@@ -15,6 +15,7 @@ import gzip
 import json
 import re
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from datetime import datetime
@@ -52,7 +53,7 @@ class Message(NamedTuple):
     key: bytes  # the id of the (first) event; the number of the line if it has none
 
 
-class Source:
+class Source(ABC):
     """An iterable of chunks of messages; iterate as often as needed.
 
     size  how much there is, in `unit`; None: not known
@@ -65,8 +66,9 @@ class Source:
         self.unit = unit  # events, bytes
         self.done = 0
 
+    @abstractmethod
     def __iter__(self) -> Iterator[list[Message]]:
-        raise NotImplementedError
+        """The messages in order, some thousand at a time."""
 
 
 def open_source(
