@@ -169,14 +169,17 @@ class Ingestor:
         It moves from border to border of panes: where it stands within one decides nothing, and so
         no more decisions have to be remembered than panes were closed.
         """
-        intake = Intake()
         if not self._silent_ms:
             self._silent_from_ms = self.watermark_ms
         self._silent_ms += elapsed_ms
-        if self._silent_from_ms > NEVER_MS:
-            pane_ms = self._spec.time.pane_ms
-            border_ms = (self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms
-            self._time.idle(border_ms, self._next_offset)
+        pane_ms = self._spec.time.pane_ms
+        return self.idle_until((self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms)
+
+    def idle_until(self, watermark_ms: int) -> Intake:
+        """Nothing comes at present: raise the watermark, unless there was never an event."""
+        intake = Intake()
+        if self.watermark_ms > NEVER_MS:
+            self._time.idle(watermark_ms, self._next_offset)
         self._hand_out(intake, is_idle=True)
         return intake
 

@@ -215,7 +215,7 @@ def lived(log: Messages, life: list[tuple[str, int]]) -> tuple[list[Intake], dic
             frontier = max(place, frontier)
         elif action == "idle" and place == frontier:
             intakes.append(worker.idle(amount))
-            idles.setdefault(place, []).append(amount)
+            idles.setdefault(place, []).append(worker.watermark_ms)
         elif action == "crash":
             worker = fresh(next_offset=committed[0], progress=committed[1])
             place = bisect_left(log.offsets, committed[0])
@@ -229,7 +229,7 @@ def undisturbed(log: Messages, idles: dict[int, list[int]]) -> list[Intake]:
     """What one worker hands out that takes the same idle decisions at the same places."""
     worker, intakes = fresh(), list[Intake]()
     for place in range(len(log.values) + 1):
-        intakes += [worker.idle(elapsed_ms) for elapsed_ms in idles.get(place, [])]
+        intakes += [worker.idle_until(decided_ms) for decided_ms in idles.get(place, [])]
         intakes.append(worker.add(cut(log, place, place + 1)))
     return [*intakes, worker.finish()]
 
