@@ -3,7 +3,8 @@
 The pipeline, file by file:
 
 detect/ingest/codec.py      message bytes → JSON values
-detect/ingest/events.py     → checked events, refusals
+detect/ingest/events.py     → checked events, refusals; fields.py checks values, batches.py takes
+                            columnar batches apart
 detect/ingest/columns.py    → one array per feature
 detect/ingest/windows.py    event time → pane and part; the watermark
 detect/ingest/sketches.py   → sketches, a row per open part
@@ -14,6 +15,9 @@ detect/judge/measures.py    → distances from the references
 detect/judge/summaries.py   → the numbers of a window
 detect/judge/rules.py       → findings: ok, breach, no_data, not_enough_data
 detect/judge/alerts.py      → alert events
+detect/judge/causes.py      a finding → likely causes, and one plain sentence
+detect/judge/judge.py       the judge's stages in order, as ingestor.py is the other side's
+detect/references.py        what windows are compared with; profiles.py makes it from training data
 detect/detector.py          makes both halves; driven by agents.py, replay/ and tests
 bus/                        Kafka: lanes in, producer out, topics, references
 app.py, agents.py           the Faust app around it

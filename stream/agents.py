@@ -26,11 +26,10 @@ from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Floor, Progress
-from stream.detect.judge.gather import NEVER_MS
 from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter
 from stream.detect.partials import pack, pack_marker, read
 from stream.detect.states import Stream
-from stream.detect.times import rfc3339
+from stream.detect.times import NEVER_MS, rfc3339
 from stream.errors import FormatError
 from stream.serve.metrics import Metrics
 from stream.serve.recent import Recent
@@ -107,8 +106,8 @@ class IngestAgent:
                 await self._commit(lane)
             case Revoked():
                 await self._commit(lane)
-                if (ingestor_ := self._ingestors.pop(event.partition, None)) is not None:
-                    ingestor_.drop()
+                if (lost := self._ingestors.pop(event.partition, None)) is not None:
+                    lost.drop()
                 self._commits.forget(event.partition)
                 event.done.set()
         if self._commits.is_due():
@@ -117,14 +116,14 @@ class IngestAgent:
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics = self._topics
         records = []
-        panels = await self._producer.partitions(topics["partials"])
+        partitions = await self._producer.partitions(topics["partials"])
         for partial in intake.partials:
             key = stream_key(partial.stream)
-            to = partition_of(key, panels)
+            to = partition_of(key, partitions)
             records.append(Record(topics["partials"], key, pack(partial), to))
         if intake.marker is not None:
             value = pack_marker(intake.marker)
-            records += [Record(topics["partials"], b"", value, to) for to in range(panels)]
+            records += [Record(topics["partials"], b"", value, to) for to in range(partitions)]
             if intake.marker.watermark_ms > NEVER_MS:
                 gauge = self._metrics.child(self._metrics.watermark, str(partition))
                 gauge.set(intake.marker.watermark_ms / 1000)

@@ -45,7 +45,7 @@ class _Seen:
 @click.command
 @click.option("--seconds", type=click.FloatRange(min=5), default=40.0, show_default=True,
               help="How long publishing takes.")  # fmt: skip
-@click.option("--no-browser", is_flag=True, help="Open nothing; the demo only shows addresses.")
+@click.option("--no-browser", is_flag=True, help="For scripts: open no page. None is opened yet.")
 def demo(seconds: float, no_browser: bool) -> None:
     """An embedded broker, a worker and two models, faster than real time; ends by itself.
 

@@ -12,6 +12,7 @@ from typing import NoReturn
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 MILLISECOND = timedelta(milliseconds=1)
 # The end of year 9998: the end of a window must still be a year that RFC 3339 can say.
+NEVER_MS = -(2**62)  # before any event time: where a watermark stands before the first event
 LATEST_MS = 253_370_764_799_999
 # datetime.fromisoformat reads much more than this, and not the same in every release of Python.
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

@@ -24,7 +24,6 @@ from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.ingest.sketches import StreamSketches
 from stream.detect.ingest.windows import (
     COUNTED,
-    NEVER_MS,
     TOO_FAR_AHEAD,
     TOO_LATE,
     PartitionTime,
@@ -35,7 +34,7 @@ from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream
-from stream.detect.times import rfc3339
+from stream.detect.times import NEVER_MS, rfc3339
 
 MOST_PANES = 64  # in a fetch; one of more is taken in halves
 

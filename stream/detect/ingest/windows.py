@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.detect.specs import TimeSpec
-
-NEVER_MS = -(2**62)  # the watermark before the first event
+from stream.detect.times import NEVER_MS
 
 COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT = 0, 1, 2, 3
 

@@ -18,8 +18,7 @@ from typing import NamedTuple
 from stream.detect.partials import Marker, Partial
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
-
-NEVER_MS = -(2**62)
+from stream.detect.times import NEVER_MS
 
 PartKey = tuple[int, int, int]  # pane, source partition, part
 

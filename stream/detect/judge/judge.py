@@ -18,7 +18,7 @@ from kernels.measures import significance
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import rules
 from stream.detect.judge.alerts import AlertBook
-from stream.detect.judge.gather import NEVER_MS, Due, Gather, Orphan
+from stream.detect.judge.gather import Due, Gather, Orphan
 from stream.detect.judge.measures import Comparison, compare
 from stream.detect.judge.rules import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
 from stream.detect.judge.summaries import digest, summarise, tidy
@@ -26,6 +26,7 @@ from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import FeatureState, Stream, WindowState
+from stream.detect.times import NEVER_MS
 
 ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
 
