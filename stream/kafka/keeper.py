@@ -32,12 +32,12 @@ def die_with_keeper() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def next_order(child: subprocess.Popen[bytes], parent: int) -> bytes | None:
+def next_order(child: subprocess.Popen[bytes], parent: int, signals: int) -> bytes | None:
     """What the parent wants: STOP, KILL, GONE when it is no more, None when the child has ended."""
     while child.poll() is None:
-        ready, _, _ = select.select([0], [], [], CHECK_S)
+        ready, _, _ = select.select([0, signals], [], [], CHECK_S)
         if ready:
-            return os.read(0, 1)
+            return os.read(ready[-1], 1)
         if os.getppid() != parent:
             return GONE
     return None
@@ -56,23 +56,25 @@ def end(child: subprocess.Popen[bytes], politely: bool) -> None:
     child.wait()
 
 
-def stop_on_signal(number: int, frame: object) -> None:
-    """A SIGTERM to the keeper ends the child too."""
-    raise SystemExit(128 + number)
+def stop_on_sigterm() -> int:
+    """Make SIGTERM an order to stop; the descriptor to read it from.
+
+    An exception from the handler could rise before the child is known, and leave it running.
+    """
+    orders, order = os.pipe()
+    signal.signal(signal.SIGTERM, lambda number, frame: os.write(order, STOP) and None)
+    return orders
 
 
 def main(arguments: list[str]) -> int:
     """Run the command until it ends or the parent does not want it any more."""
     parent, doomed, *command = arguments
-    signal.signal(signal.SIGTERM, stop_on_signal)
+    signals = stop_on_sigterm()
     nothing = subprocess.DEVNULL
     child = subprocess.Popen(command, stdin=nothing, stdout=2, preexec_fn=die_with_keeper)
     os.write(1, b"%d\n" % child.pid)
-    order: bytes | None = STOP
-    try:
-        order = next_order(child, int(parent))
-    finally:
-        end(child, politely=order in (STOP, GONE))
+    order = next_order(child, int(parent), signals)
+    end(child, politely=order != KILL)
     if order == GONE and doomed:
         shutil.rmtree(doomed, ignore_errors=True)
     return child.returncode
