@@ -52,6 +52,9 @@ class App(faust.App):
     pages: Mapping[str, Page] = {}
     say: Say = staticmethod(_silent)
 
+    def _create_directories(self) -> None:
+        """No tables, so no folders for them where the worker was started."""
+
     def on_webserver_init(self, web: Any) -> None:
         """Called by Faust before its web server listens."""
         for path, page in self.pages.items():
