@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import jit, sparse
+from kernels import hashing, jit, sparse
 from kernels.measures import distances, divergences, significance
 from kernels.sketches import logbins, moments, values
 
@@ -36,12 +36,23 @@ def entries() -> Iterator[Entry]:
     yield jit.float_bits, (1.0,)
     yield jit.bits_float, (np.uint64(0),)
     yield jit.signed, (np.uint64(0),)
+    yield from _hashing()
     yield from _sparse()
     yield from _moments()
     for dtype in (np.uint32, np.int64):
         yield from _logbins(dtype)
     yield from _values()
     yield from _measures()
+
+
+def _hashing() -> Iterator[Entry]:
+    key, word = (np.uint64(1), np.uint64(2)), np.uint64(1)
+    texts, ends = np.ones(9, np.uint8), np.array([9], np.int64)
+    yield hashing.hash_bytes, (texts, 0, 9, key)
+    yield hashing.hash_bytes, (np.frombuffer(texts.tobytes(), np.uint8), 0, 9, key)
+    yield hashing.hash_word, (word, key)
+    yield hashing.hash_texts, (texts, ends, key, np.zeros(1, np.uint64))
+    yield hashing.hash_texts, (np.frombuffer(b"1" * 9, np.uint8), ends, key, np.zeros(1, np.uint64))
 
 
 def _sparse() -> Iterator[Entry]:

@@ -7,11 +7,24 @@ Not   parsing, file names, durations as text (settings.py)
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from kernels.hashing import Key
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
+
+
+@cache
+def key_of(secret: str) -> Key:
+    """A hash key from any text."""
+    first, second = np.frombuffer(hashlib.sha256(secret.encode()).digest()[:16], "<u8")
+    return np.uint64(first), np.uint64(second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +110,12 @@ class DetectorSpec:
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     default: ModelSpec = field(default_factory=lambda: ModelSpec(name="*"))  # for models not named
     config_hash: str = ""
+    hash_secret: str = "driftline"  # what ids and sampled rows are hashed with
+
+    @property
+    def hash_key(self) -> Key:
+        """The secret as the key of kernels/hashing.py."""
+        return key_of(self.hash_secret)
 
     def model(self, name: str) -> ModelSpec:
         """The spec of a model; the default one for a model that is not configured."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.hashing import Key, hash_texts
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, NULL, NULL_BITS
 from stream.detect.specs import LimitSpec
 
@@ -45,6 +46,7 @@ class Column:
 class Columns:
     """A run of events of one (model, version) in log order.
 
+    ids        (n,)  uint64, keyed hashes of the event ids (kernels/hashing.py)
     rows       (n,)  position of each event among all events of the batch
     errors     (n,)  bool, status is "error"
     columns          "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
@@ -53,11 +55,20 @@ class Columns:
 
     model: str
     version: str
-    ids: list[str]
+    ids: NDArray[np.uint64]
     rows: NDArray[np.int64]
     errors: NDArray[np.bool_]
     columns: dict[str, Column]
     segments: list[dict[str, Any] | None] | None
+
+
+def hashes_of(ids: Sequence[str], key: Key) -> NDArray[np.uint64]:
+    """Keyed hashes (n,) of the UTF-8 bytes of n ids."""
+    texts = [text.encode() for text in ids]
+    hashes = np.zeros(len(texts), np.uint64)
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    hash_texts(np.frombuffer(b"".join(texts), np.uint8), ends, key, hashes)
+    return hashes
 
 
 def column_of(values: Sequence[Any], limits: LimitSpec) -> Column:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.hashing import Key
 from stream.detect.ingest.batches import events_of, is_batch
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter, Refused, parse
-from stream.detect.ingest.columns import ABSENT_MARK, Columns, column_of
+from stream.detect.ingest.columns import ABSENT_MARK, Columns, column_of, hashes_of
 from stream.detect.ingest.fields import (
     event_time_ms,
     is_error,
@@ -31,7 +32,9 @@ from stream.detect.ingest.fields import (
     refuse_missing,
     refuse_wrong,
 )
-from stream.detect.specs import LimitSpec
+from stream.detect.specs import LimitSpec, key_of
+
+DEFAULT_KEY = key_of("driftline")  # where ids are read but nothing is kept
 
 
 class Messages(NamedTuple):
@@ -98,8 +101,8 @@ class _Run:
 class Reader:
     """Reads the messages of one fetch into columns."""
 
-    def __init__(self, limits: LimitSpec) -> None:
-        self._limits = limits
+    def __init__(self, limits: LimitSpec, hash_key: Key = DEFAULT_KEY) -> None:
+        self._limits, self._hash_key = limits, hash_key
         self._times: list[int] = []
         self._arrivals: list[int] = []
         self._offsets: list[int] = []
@@ -220,7 +223,7 @@ class Reader:
             Columns(
                 run.model,
                 run.version,
-                run.ids,
+                hashes_of(run.ids, self._hash_key),
                 np.array(run.rows, np.int64),
                 np.array(run.errors, np.bool_),
                 {name: column_of(v, self._limits) for name, v in values.items()},

@@ -140,7 +140,7 @@ class Ingestor:
         Messages below the next offset were counted before and are passed over.
         """
         messages = messages.since(self._next_offset)
-        decoded = Reader(self._spec.limits).read(messages)
+        decoded = Reader(self._spec.limits, self._spec.hash_key).read(messages)
         panes = np.unique(decoded.times_ms // self._spec.time.pane_ms)
         if len(panes) > MOST_PANES and len(messages.offsets) > 1:
             # How a log is cut changes nothing of what is handed out, but open parts cost memory:

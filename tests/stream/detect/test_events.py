@@ -11,8 +11,8 @@ import pytest
 
 from kernels.missing import ABSENT_BITS, NULL_BITS
 from stream.detect.ingest.codec import DeadLetter
-from stream.detect.ingest.columns import ABSENT_CODE, NULL_CODE, Column
-from stream.detect.ingest.events import Decoded
+from stream.detect.ingest.columns import ABSENT_CODE, NULL_CODE, Column, hashes_of
+from stream.detect.ingest.events import DEFAULT_KEY, Decoded
 from stream.detect.specs import LimitSpec
 from tests.builders import at, columnar, decode, event
 
@@ -52,7 +52,7 @@ def test_an_event_an_array_and_a_columnar_batch_say_the_same() -> None:
     one_by_one, array, together = decode(*rows), decode(rows), decode(batch)
     for read in (one_by_one, array, together):
         [run] = read.runs
-        assert run.ids == ["c-0", "c-1", "c-2", "c-3"]
+        assert (run.ids == hashes_of(["c-0", "c-1", "c-2", "c-3"], DEFAULT_KEY)).all()
         assert read.times_ms.tolist() == [at(s) for s in range(4)]
         assert column(read, "feature.x").numbers.tolist() == [0, 0.5, 1, 1.5]  # type: ignore[union-attr]
         assert column(read, "feature.c").texts == ["a", "b"]
