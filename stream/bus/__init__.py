@@ -5,5 +5,7 @@ topics.py            which topics there are, how many partitions, how long kept;
 lane.py              consumer → agents: batches, back-pressure, offsets committed when safe
 producer.py          agents → topics: idempotent, every send awaited
 reference_store.py   the compacted references topic, read by every worker
+publisher.py         services → predictions: never waits, drops and counts instead
+envelopes.py         events → few columnar messages
 bulk.py, tail.py     outside a worker: fill a topic quickly; read one without a group
 """
