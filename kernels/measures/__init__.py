@@ -10,6 +10,7 @@ divergences   psi                [0, ∞)  same shares  further apart
 distances     ks                 [0, 1]  same shares  further apart at one point
               wasserstein        [0, ∞)  same values  further apart, in the unit of the values
               wasserstein_cells  [0, ∞)  same counts  further apart, in the unit of the edges
+              energy             [0, ∞)  same values  further apart; energy_cells likewise
 significance  chi_square         [0, ∞)  same shares  more evidence, by difference or by n
 
 Every one grows with the difference. A small value does not mean "no drift": what the bins do not

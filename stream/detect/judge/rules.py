@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isnan, nan, sqrt
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betainc, betaln, ndtr
+from scipy.special import betainc
 
 from kernels.measures import significance
+from stream.detect.judge import chances
 from stream.detect.judge.gather import Due
 from stream.detect.judge.measures import Comparison
 from stream.detect.references import Reference
@@ -42,7 +42,6 @@ LARGEST_LEVEL = 0.05  # a finding that one window in twenty makes by chance is n
 RATIOS = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
 SMALLEST_N_RATIO = 10
 UNSEEN_NAMED = 10  # values that are not allowed, in a finding
-MANY = 10_000  # missing values from which on the normal law is good enough
 
 
 @dataclass(slots=True)
@@ -227,26 +226,10 @@ def _chance(k: int, n: int, k_reference: int, m: int, limit: float, measure: str
     if not n:
         return nan
     if measure == "missing_difference":
-        return _chance_of_more(k, n, k_reference, m)
+        return chances.of_more(k, n, k_reference, m)
     if limit <= 0:
         return 0.0 if k else 1.0
     return float(betainc(k, n - k + 1, limit)) if k else 1.0  # binomial tail
-
-
-def _chance_of_more(k: int, n: int, k_reference: int, m: int) -> float:
-    """Chance that so many of the k + k_reference fall among the n: Fisher's exact test, 1934."""
-    both = k + k_reference
-    if both > MANY:
-        error = sqrt(both / (n + m) * (1 - both / (n + m)) * (1 / n + 1 / m))
-        return 1.0 if not error else float(ndtr(-(k / n - k_reference / m) / error))
-    taken = np.arange(k, min(n, both) + 1)
-    ways = _log_ways(n, taken) + _log_ways(m, both - taken) - _log_ways(n + m, np.array([both]))
-    return min(1.0, float(np.exp(ways).sum()))
-
-
-def _log_ways(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Logarithm of "n choose k"."""
-    return np.asarray(-betaln(1.0 + n - k, 1.0 + k) - np.log1p(n))
 
 
 def _missing(
