@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kernels import hashing, jit, sparse
-from kernels.measures import distances, divergences, significance
+from kernels.measures import correlation, distances, divergences, significance
 from kernels.sketches import logbins, moments, values
 
 Entry = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -43,6 +43,7 @@ def entries() -> Iterator[Entry]:
         yield from _logbins(dtype)
     yield from _values()
     yield from _measures()
+    yield from _joint_measures()
 
 
 def _hashing() -> Iterator[Entry]:
@@ -120,3 +121,12 @@ def _measures() -> Iterator[Entry]:
     yield significance.chi_square, (counts, counts)
     yield significance.pooled, (counts, counts, 5.0)
     yield significance.benjamini_hochberg, (counts,)
+
+
+def _joint_measures() -> Iterator[Entry]:
+    rows, square = np.ones((3, 2)), np.ones((2, 2))
+    yield correlation.ranks, (rows,)
+    yield correlation.correlations, (rows,)
+    yield correlation.of_covariance, (square,)
+    yield correlation.changes, (square, square, square, square, square, square)
+    yield correlation.largest_change, (square,)

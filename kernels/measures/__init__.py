@@ -12,6 +12,7 @@ distances     ks                 [0, 1]  same shares  further apart at one point
               wasserstein_cells  [0, ∞)  same counts  further apart, in the unit of the edges
               energy             [0, ∞)  same values  further apart; energy_cells likewise
 significance  chi_square         [0, ∞)  same shares  more evidence, by difference or by n
+correlation   changes            (-∞, ∞) same r       a pair of columns moves together otherwise
 
 Every one grows with the difference. A small value does not mean "no drift": what the bins do not
 separate no measure sees. A large one does not mean "drift": with few values all are large by
