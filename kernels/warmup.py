@@ -17,7 +17,7 @@ import numpy as np
 
 from kernels import hashing, jit, sparse
 from kernels.measures import correlation, distances, divergences, significance
-from kernels.sketches import logbins, moments, values
+from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
 
 Entry = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -42,6 +42,9 @@ def entries() -> Iterator[Entry]:
     for dtype in (np.uint32, np.int64):
         yield from _logbins(dtype)
     yield from _values()
+    yield from _hyperloglog()
+    yield from _rows()
+    yield from _covariance()
     yield from _measures()
     yield from _joint_measures()
 
@@ -54,6 +57,7 @@ def _hashing() -> Iterator[Entry]:
     yield hashing.hash_word, (word, key)
     yield hashing.hash_texts, (texts, ends, key, np.zeros(1, np.uint64))
     yield hashing.hash_texts, (np.frombuffer(b"1" * 9, np.uint8), ends, key, np.zeros(1, np.uint64))
+    yield hashing.hash_floats, (np.ones(1), key, np.zeros(1, np.uint64))
 
 
 def _sparse() -> Iterator[Entry]:
@@ -101,6 +105,34 @@ def _values() -> Iterator[Entry]:
     yield values.update, (state, slots, codes)
     yield values.merge, (state, slots, other)
     yield values.reset, (state, 0)
+
+
+def _hyperloglog() -> Iterator[Entry]:
+    slots, state = np.zeros(1, np.int32), hyperloglog.empty(1)
+    yield hyperloglog.update, (state, slots, np.ones(1, np.uint64))
+    yield hyperloglog.merge, (state, slots, hyperloglog.empty(1))
+    yield hyperloglog.distinct, (state, 0)
+    yield hyperloglog.reset, (state, 0)
+
+
+def _rows() -> Iterator[Entry]:
+    slots, ids, columns = np.zeros(1, np.int32), np.ones(1, np.uint64), np.ones((2, 1))
+    state = rows.empty(1, 1, 2)
+    yield rows.candidates, (state, slots, ids, np.zeros(1, np.int64))
+    yield rows.update, (state, slots, ids, columns)
+    yield rows.merge, (state, slots, rows.empty(1, 1, 2))
+    yield rows.reset, (state, 0)
+
+
+def _covariance() -> Iterator[Entry]:
+    slots, columns, state = np.zeros(1, np.int32), np.ones((2, 1)), covariance.empty(1, 2)
+    counts, found = np.zeros((2, 2), np.int64), np.zeros((2, 2))
+    update = (state, slots, columns, np.zeros(2), np.ones(2), np.zeros(2))
+    yield covariance.update, update
+    yield covariance.merge, (state, slots, covariance.empty(1, 2))
+    yield covariance.covariances, (state, 0, counts, found)
+    yield covariance.correlations, (state, 0, counts, found)
+    yield covariance.reset, (state, 0)
 
 
 def _measures() -> Iterator[Entry]:

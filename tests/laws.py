@@ -1,10 +1,10 @@
 """Laws: what is true of every sketch, whatever it counts.
 
-In    a Sketch of the registry below and a seeded generator
+In    a Sketch of the registry (tests/registry.py) and a seeded generator
 Out   nothing; an AssertionError where the law is broken
 Not   what one sketch promises beyond that (tests/kernels/sketches)
 
-A new sketch needs one entry in SKETCHES. Run over all pairs by tests/kernels/test_laws.py.
+Run over all laws and sketches by tests/kernels/test_laws.py.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from kernels import sparse
 from kernels.jit import IS_COMPILED
-from kernels.missing import ABSENT, MISTYPED, NULL
-from kernels.sketches import logbins, moments, values
 
 MANY = 5_000 if IS_COMPILED else 600
 SLOTS = 4
@@ -43,6 +41,9 @@ class Sketch:
     weight: Callable[[State], int]  # how many it does
     counts: Callable[[State], NDArray[np.integer]]  # what is packed when the state is sent
     observe: Callable[[State, int], NDArray[np.float64]]  # what is read, equal up to rounding
+    is_set: bool = False  # what comes twice counts once
+    pack: Callable[[State, int], bytes] | None = None  # of its own, beside packed counts
+    unpack: Callable[[bytes], State] | None = None
 
     def fed(self, slots: Slots, inputs: Input) -> State:
         """A new state that got these inputs."""
@@ -123,7 +124,7 @@ def slots_do_not_touch_each_other(sketch: Sketch, rng: np.random.Generator) -> N
 
 def slot_minus_one_is_skipped(sketch: Sketch, rng: np.random.Generator) -> None:
     _, inputs = _stream(sketch, rng)
-    nowhere = np.full(inputs.size, -1, np.int32)
+    nowhere = np.full(len(inputs), -1, np.int32)
     assert_same_bytes(sketch.fed(nowhere, inputs), sketch.empty(SLOTS))
 
 
@@ -132,7 +133,19 @@ def weight_is_conserved(sketch: Sketch, rng: np.random.Generator) -> None:
     state = sketch.fed(slots, inputs)
     assert sketch.weight(state) == sketch.weigh(inputs[slots >= 0])
     sketch.merge(state, _all(), copied(state))
-    assert sketch.weight(state) == 2 * sketch.weigh(inputs[slots >= 0])
+    times = 1 if sketch.is_set else 2
+    assert sketch.weight(state) == times * sketch.weigh(inputs[slots >= 0])
+
+
+def what_came_twice_counts_once_in_a_set(sketch: Sketch, rng: np.random.Generator) -> None:
+    if not sketch.is_set:
+        return
+    slots, inputs = _stream(sketch, rng)
+    state = sketch.fed(slots, inputs)
+    before = copied(state)
+    sketch.update(state, slots, inputs)
+    sketch.merge(state, _all(), before)
+    assert_same_bytes(state, before)
 
 
 def reset_empties_one_row(sketch: Sketch, rng: np.random.Generator) -> None:
@@ -159,6 +172,20 @@ def packed_counts_come_back(sketch: Sketch, rng: np.random.Generator) -> None:
     assert np.array_equal(unpacked, counts)
 
 
+def a_packed_slot_comes_back(sketch: Sketch, rng: np.random.Generator) -> None:
+    if sketch.pack is None or sketch.unpack is None:
+        return
+    state, again = sketch.fed(*_stream(sketch, rng)), sketch.empty(SLOTS)
+    for slot in range(SLOTS):
+        raw = sketch.pack(state, slot)
+        one = sketch.unpack(raw)
+        assert sketch.pack(one, 0) == raw
+        sketch.merge(again, np.array([slot], np.int32), one)
+    assert_same_reading(sketch, again, state)
+    for slot in range(SLOTS):  # what was unpacked goes on as if it had never been packed
+        assert sketch.pack(again, slot) == sketch.pack(state, slot)
+
+
 LAWS = (
     merge_equals_feeding_together,
     merge_order_does_not_matter,
@@ -173,6 +200,8 @@ LAWS = (
     reset_empties_one_row,
     growing_keeps_rows_and_adds_empty_ones,
     packed_counts_come_back,
+    what_came_twice_counts_once_in_a_set,
+    a_packed_slot_comes_back,
 )
 
 
@@ -209,77 +238,3 @@ def _stream(sketch: Sketch, rng: np.random.Generator) -> tuple[Slots, Input]:
     """Inputs with their slots in runs, as features come, some of them in no slot."""
     slots = np.repeat(rng.integers(-1, SLOTS, MANY), rng.geometric(0.2, MANY))[:MANY]
     return slots.astype(np.int32), sketch.draw(rng, MANY)
-
-
-def _numbers(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """Numbers of many sizes, with atoms, every reason to be missing, and infinities."""
-    drawn = rng.normal(10.0, 3.0, n) * rng.choice([1.0, 1.0, 1.0, 30.0], n)
-    special = np.array([0.0, -0.0, 10.0, np.nan, np.inf, -np.inf, NULL, ABSENT, MISTYPED])
-    return np.where(rng.random(n) < 0.3, special[rng.integers(0, special.size, n)], drawn)
-
-
-def _read_moments(inverse_scale: float) -> Callable[[State, int], NDArray[np.float64]]:
-    def read(state: moments.Moments, slot: int) -> NDArray[np.float64]:
-        numbers = [
-            moments.mean(state, slot, inverse_scale),
-            moments.variance(state, slot, inverse_scale, 1),
-            moments.skewness(state, slot),
-            moments.kurtosis(state, slot),
-        ]
-        return np.array([*numbers, state.zeros[slot], state.low[slot], state.high[slot]])
-
-    return read
-
-
-def _moments(name: str, shift: float, inverse_scale: float) -> Sketch:
-    return Sketch(
-        name=name,
-        empty=moments.empty,
-        grow=moments.grow,
-        reset=moments.reset,
-        update=lambda state, slots, x: moments.update(state, slots, x, shift, inverse_scale),
-        merge=lambda into, slots, other: moments.merge(into, slots, other, inverse_scale),
-        draw=_numbers,
-        weigh=lambda x: x.size,
-        weight=lambda state: int(state.count.sum() + state.kinds.sum()),
-        counts=lambda state: np.column_stack([state.count, state.kinds, state.zeros]),
-        observe=_read_moments(inverse_scale),
-    )
-
-
-def _logbins(name: str, anchor: float, inverse_scale: float, dtype: type) -> Sketch:
-    return Sketch(
-        name=name,
-        empty=lambda n_slots: logbins.empty(n_slots, dtype),
-        grow=logbins.grow,
-        reset=logbins.reset,
-        update=lambda state, slots, x: logbins.update(state, slots, x, anchor, inverse_scale),
-        merge=logbins.merge,
-        draw=_numbers,
-        weigh=lambda x: int(np.isfinite(x).sum()),
-        weight=lambda state: int(state.counts.sum()),
-        counts=lambda state: state.counts,
-        observe=lambda state, slot: np.array([state.clamped[slot]], np.float64),
-    )
-
-
-SKETCHES = (
-    _moments("moments", 10.0, 1.0 / 3.0),
-    _moments("moments without shift", np.nan, 1.0),
-    _logbins("logbins", 10.0, 1.0 / 3.0, np.uint32),
-    _logbins("logbins of windows", 10.0, 1e8, np.int64),
-    _logbins("logbins raw", 0.0, 0.0, np.uint32),
-    Sketch(
-        name="values",
-        empty=lambda n_slots: values.empty(n_slots, 9),
-        grow=values.grow,
-        reset=values.reset,
-        update=values.update,
-        merge=values.merge,
-        draw=lambda rng, n: rng.integers(-1, 9, n).astype(np.int32),
-        weigh=lambda codes: int((codes >= 0).sum()),
-        weight=lambda state: int(state.counts.sum()),
-        counts=lambda state: state.counts,
-        observe=lambda state, slot: np.zeros(0),
-    ),
-)

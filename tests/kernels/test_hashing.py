@@ -44,3 +44,13 @@ def test_texts_hash_one_by_one() -> None:
 def test_another_key_gives_other_hashes() -> None:
     word = np.uint64(1)
     assert hashing.hash_word(word, KEY) != hashing.hash_word(word, (KEY[1], KEY[0]))
+
+
+def test_numbers_hash_as_their_bits_both_zeros_alike_and_what_is_no_number_as_0() -> None:
+    values = np.array([1.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324])
+    hashes = np.ones(len(values), np.uint64)
+    hashing.hash_floats(values, KEY, hashes)
+    of = [
+        int(hashing.hash_word(word, KEY)) for word in np.array([1.5, 0.0, 5e-324]).view(np.uint64)
+    ]
+    assert hashes.tolist() == [of[0], of[1], of[1], 0, 0, 0, of[2]]

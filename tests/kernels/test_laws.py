@@ -1,4 +1,4 @@
-"""Every law over every sketch (tests/laws.py)."""
+"""Every law over every sketch (tests/laws.py, tests/registry.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.laws import LAWS, SKETCHES, Sketch
+from tests.laws import LAWS, Sketch
+from tests.registry import SKETCHES
 
 
 @pytest.mark.parametrize("sketch", SKETCHES, ids=lambda sketch: sketch.name)

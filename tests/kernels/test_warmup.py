@@ -12,7 +12,8 @@ import pytest
 import kernels
 from kernels import warmup
 from kernels.jit import IS_COMPILED
-from tests.laws import LAWS, SKETCHES
+from tests.laws import LAWS
+from tests.registry import SKETCHES
 
 ROOT = Path(kernels.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")

@@ -1,0 +1,249 @@
+"""Covariance: features side by side in, how they vary together out.
+
+In    one column per feature, the centre and 1 / scale of each; slots int32
+Out   per pair of features: events that have both, and their sums, squares and products
+Not   which features (stream/detect takes at most MOST), one feature alone (moments.py)
+
+z = (x - centre) * inverse_scale. A value that is not finite is missing; a pair is taken from the
+events that have both of its values (pairwise complete cases). Events that have every value share
+one set of sums, the others are summed pair by pair: one pass costs n_features² / 2 products.
+
+GUARANTEE: correlations are within GUARANTEE of those by two passes while each mean lies within
+TRUSTED scales of its centre; each further factor of ten costs two digits. |z| above 1e154 makes
+the pair NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.jit import float_bits, kernel
+from kernels.missing import INFINITY_BITS, MAGNITUDE_BITS
+from kernels.packing import Buffer, counts_bytes, counts_of, floats_of, opened, sealed
+from kernels.sketches.slots import moved
+
+MOST = 32  # features: 40 KB per slot, and 4 KB packed while nothing is missing
+GUARANTEE = 1e-9
+TRUSTED = 100.0
+KIND, VERSION = b"CV", 1
+
+
+class Covariance(NamedTuple):
+    """Sums over events. Of symmetric matrices the part above the diagonal stays 0."""
+
+    whole: NDArray[np.int64]  # (n_slots,) events that have every feature
+    sums: NDArray[np.float64]  # (n_slots, d) of z over these
+    products: NDArray[np.float64]  # (n_slots, d, d) of z[i] z[j] over these, j <= i
+    # Over all other events that have both i and j:
+    pair_counts: NDArray[np.int64]  # (n_slots, d, d) j <= i
+    pair_sums: NDArray[np.float64]  # (n_slots, d, d) of z[i]
+    pair_squares: NDArray[np.float64]  # (n_slots, d, d) of z[i]²
+    pair_products: NDArray[np.float64]  # (n_slots, d, d) of z[i] z[j], j <= i
+
+
+def empty(n_slots: int, n_features: int) -> Covariance:
+    """Sums of nothing, `n_slots` rows."""
+    square = (n_slots, n_features, n_features)
+    return Covariance(
+        whole=np.zeros(n_slots, np.int64),
+        sums=np.zeros((n_slots, n_features)),
+        products=np.zeros(square),
+        pair_counts=np.zeros(square, np.int64),
+        pair_sums=np.zeros(square),
+        pair_squares=np.zeros(square),
+        pair_products=np.zeros(square),
+    )
+
+
+def grow(state: Covariance, n_slots: int) -> Covariance:
+    """A copy with more rows, the new ones empty."""
+    return moved(state, empty(n_slots, state.sums.shape[1]))
+
+
+@kernel
+def reset(state: Covariance, slot: int) -> None:
+    """Empty one row."""
+    state.whole[slot] = 0
+    state.sums[slot] = 0.0
+    state.products[slot] = 0.0
+    state.pair_counts[slot] = 0
+    state.pair_sums[slot] = 0.0
+    state.pair_squares[slot] = 0.0
+    state.pair_products[slot] = 0.0
+
+
+@kernel
+def update(
+    state: Covariance,
+    slots: NDArray[np.int32],
+    columns: NDArray[np.float64],
+    centres: NDArray[np.float64],
+    inverse_scales: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+) -> None:
+    """Add events, in place, one after the other: batches change no byte.
+
+    slots                    (n,)  -1 is skipped
+    columns                  (d, n)
+    centres, inverse_scales  (d,)  finite, the same in every call
+    scratch                  (d,)  overwritten
+    """
+    d = columns.shape[0]
+    for at in range(slots.size):
+        slot = slots[at]
+        if slot < 0:
+            continue
+        is_whole = True
+        for i in range(d):
+            value = columns[i, at]
+            if (float_bits(value) & MAGNITUDE_BITS) >= INFINITY_BITS:
+                is_whole = False
+                scratch[i] = np.nan
+            else:
+                scratch[i] = (value - centres[i]) * inverse_scales[i]
+        if is_whole:
+            state.whole[slot] += 1
+            _add_whole(state.sums[slot], state.products[slot], scratch)
+        else:
+            _add_pairs(state, slot, scratch)
+
+
+@kernel
+def _add_whole(
+    sums: NDArray[np.float64], products: NDArray[np.float64], z: NDArray[np.float64]
+) -> None:
+    for i in range(z.size):
+        sums[i] += z[i]
+        row, left = products[i], z[i]
+        for j in range(i + 1):
+            row[j] += left * z[j]
+
+
+@kernel
+def _add_pairs(state: Covariance, slot: int, z: NDArray[np.float64]) -> None:
+    for i in range(z.size):
+        if math.isnan(z[i]):
+            continue
+        for j in range(z.size):
+            if math.isnan(z[j]):
+                continue
+            state.pair_sums[slot, i, j] += z[i]
+            state.pair_squares[slot, i, j] += z[i] * z[i]
+            if j <= i:
+                state.pair_counts[slot, i, j] += 1
+                state.pair_products[slot, i, j] += z[i] * z[j]
+
+
+@kernel
+def merge(into: Covariance, slots: NDArray[np.int32], other: Covariance) -> None:
+    """Add row j of `other` to row slots[j], in place; -1 is skipped.
+
+    Both sides were updated with the same centres and scales.
+    """
+    d = into.sums.shape[1]
+    for row in range(slots.size):
+        slot = slots[row]
+        if slot < 0:
+            continue
+        into.whole[slot] += other.whole[row]
+        for i in range(d):
+            into.sums[slot, i] += other.sums[row, i]
+            for j in range(d):
+                into.products[slot, i, j] += other.products[row, i, j]
+                into.pair_counts[slot, i, j] += other.pair_counts[row, i, j]
+                into.pair_sums[slot, i, j] += other.pair_sums[row, i, j]
+                into.pair_squares[slot, i, j] += other.pair_squares[row, i, j]
+                into.pair_products[slot, i, j] += other.pair_products[row, i, j]
+
+
+@kernel
+def covariances(
+    state: Covariance, slot: int, counts: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    """Write how many events have both features to counts (d, d), their covariance to out (d, d).
+
+    In units of both scales, ddof 0; NaN where fewer than two events have both.
+    """
+    for i in range(out.shape[0]):
+        for j in range(i + 1):
+            n = state.whole[slot] + state.pair_counts[slot, i, j]
+            counts[i, j] = counts[j, i] = n
+            left = state.sums[slot, i] + state.pair_sums[slot, i, j]
+            right = state.sums[slot, j] + state.pair_sums[slot, j, i]
+            product = state.products[slot, i, j] + state.pair_products[slot, i, j]
+            found = _central(n, left, right, product)
+            out[i, j] = out[j, i] = found
+
+
+@kernel
+def correlations(
+    state: Covariance, slot: int, counts: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    """Write how many events have both features to counts (d, d), Pearson's r to out (d, d).
+
+    NaN where fewer than two events have both, or one of them does not vary among these.
+    """
+    covariances(state, slot, counts, out)
+    d = out.shape[0]
+    spreads = np.empty((d, d))
+    for i in range(d):
+        for j in range(d):
+            total = state.sums[slot, i] + state.pair_sums[slot, i, j]
+            square = state.products[slot, i, i] + state.pair_squares[slot, i, j]
+            spreads[i, j] = _central(counts[i, j], total, total, square)
+    for i in range(d):
+        for j in range(d):
+            spread = math.sqrt(max(spreads[i, j], 0.0)) * math.sqrt(max(spreads[j, i], 0.0))
+            r = out[i, j] / spread if spread > 0.0 else np.nan
+            out[i, j] = min(max(r, -1.0), 1.0) if math.isfinite(r) else np.nan
+
+
+@kernel
+def _central(n: int, left: float, right: float, product: float) -> float:
+    """Mean product of deviations; 0 where only rounding is left of it."""
+    if n < 2:
+        return np.nan
+    mean = left / n * (right / n)
+    found = product / n - mean
+    if not math.isfinite(found):
+        return np.nan
+    return found if abs(found) > 4e-16 * abs(mean) else 0.0
+
+
+def pack(state: Covariance, slot: int) -> bytes:
+    """A row as bytes; of the sums by pair nothing while no value was missing."""
+    d = state.sums.shape[1]
+    lower = np.tril_indices(d)
+    counts = np.append(state.whole[slot], state.pair_counts[slot][lower])
+    floats = [state.sums[slot], state.products[slot][lower]]
+    if state.pair_counts[slot].any():
+        floats += [state.pair_sums[slot].ravel(), state.pair_squares[slot].ravel()]
+        floats.append(state.pair_products[slot][lower])
+    body = np.concatenate(floats).astype("<f8").tobytes() if counts.any() else b""
+    return sealed(KIND, VERSION, [counts_bytes(np.array([d])), counts_bytes(counts), body])
+
+
+def unpack(raw: Buffer) -> Covariance:
+    """The row that `pack` wrote, as a state of one slot. Raises ValueError."""
+    shape, packed, body = opened(raw, KIND, VERSION, 3)
+    d = int(counts_of(shape, 1)[0])
+    if d > MOST:
+        raise ValueError(f"{d} features, at most {MOST} are kept")
+    state, lower = empty(1, d), np.tril_indices(d)
+    counts = counts_of(packed, 1 + len(lower[0]))
+    state.whole[0], state.pair_counts[0][lower] = counts[0], counts[1:]
+    if not counts.any():
+        return state
+    sizes = [d, len(lower[0])]
+    if counts[1:].any():
+        sizes += [d * d, d * d, len(lower[0])]
+    parts = np.split(floats_of(body, sum(sizes)), np.cumsum(sizes)[:-1])
+    state.sums[0], state.products[0][lower] = parts[0], parts[1]
+    if len(parts) > 2:
+        state.pair_sums[0], state.pair_squares[0] = parts[2].reshape(d, d), parts[3].reshape(d, d)
+        state.pair_products[0][lower] = parts[4]
+    return state

@@ -1,0 +1,63 @@
+"""Golden: the bytes of every sketch as an earlier release packed them are what this one packs.
+
+The file tests/data/sketches_golden.json holds them as hex. A sketch whose bytes must change gets a
+new version, and what is kept on topics for longer than an upgrade must still be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.missing import ABSENT, NULL
+from kernels.sketches import covariance, hyperloglog, rows
+
+GOLDEN = Path(__file__).parents[2] / "data" / "sketches_golden.json"
+N = 50
+SLOTS = np.zeros(N, np.int32)
+HASHES = np.arange(1, N + 1, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
+COLUMNS = np.stack([np.arange(N) / 4.0, np.arange(N) % 7 - 3.0, np.arange(N) ** 2.0])
+
+
+def _hyperloglog() -> bytes:
+    state = hyperloglog.empty(1)
+    hyperloglog.update(state, SLOTS, HASHES)
+    return hyperloglog.pack(state, 0)
+
+
+def _rows() -> bytes:
+    columns, state = COLUMNS.copy(), rows.empty(1, 9, 3)
+    columns[1, ::3], columns[2, ::4] = NULL, ABSENT
+    rows.update(state, SLOTS, HASHES, columns)
+    return rows.pack(state, 0)
+
+
+def _covariance(columns: Any = COLUMNS) -> bytes:
+    state = covariance.empty(1, 3)
+    units = np.array([0.25, 0.5, 1.0])
+    covariance.update(state, SLOTS, columns, np.ones(3), units, np.empty(3))
+    return covariance.pack(state, 0)
+
+
+def _covariance_with_gaps() -> bytes:
+    columns = COLUMNS.copy()
+    columns[1, 5] = np.nan
+    return _covariance(columns)
+
+
+PACKED: dict[str, Callable[[], bytes]] = {
+    "hyperloglog": _hyperloglog,
+    "rows": _rows,
+    "covariance": _covariance,
+    "covariance with gaps": _covariance_with_gaps,
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_sketch_is_packed_as_it_was(name: str) -> None:
+    assert PACKED[name]().hex() == json.loads(GOLDEN.read_text(encoding="utf-8"))[name]

@@ -1,0 +1,186 @@
+"""Registry: every sketch with its parameters bound, and inputs that a stream may bring.
+
+In    nothing
+Out   SKETCHES, of which every law is true (tests/laws.py)
+Not   what one sketch promises beyond that (tests/kernels/sketches)
+
+A new sketch needs one entry in SKETCHES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.missing import ABSENT, MISTYPED, NULL
+from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
+from tests.laws import MANY, SLOTS, Sketch, Slots, State
+
+
+def _numbers(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Numbers of many sizes, with atoms, every reason to be missing, and infinities."""
+    drawn = rng.normal(10.0, 3.0, n) * rng.choice([1.0, 1.0, 1.0, 30.0], n)
+    special = np.array([0.0, -0.0, 10.0, np.nan, np.inf, -np.inf, NULL, ABSENT, MISTYPED])
+    return np.where(rng.random(n) < 0.3, special[rng.integers(0, special.size, n)], drawn)
+
+
+def _read_moments(inverse_scale: float) -> Callable[[State, int], NDArray[np.float64]]:
+    def read(state: moments.Moments, slot: int) -> NDArray[np.float64]:
+        numbers = [
+            moments.mean(state, slot, inverse_scale),
+            moments.variance(state, slot, inverse_scale, 1),
+            moments.skewness(state, slot),
+            moments.kurtosis(state, slot),
+        ]
+        return np.array([*numbers, state.zeros[slot], state.low[slot], state.high[slot]])
+
+    return read
+
+
+def _moments(name: str, shift: float, inverse_scale: float) -> Sketch:
+    return Sketch(
+        name=name,
+        empty=moments.empty,
+        grow=moments.grow,
+        reset=moments.reset,
+        update=lambda state, slots, x: moments.update(state, slots, x, shift, inverse_scale),
+        merge=lambda into, slots, other: moments.merge(into, slots, other, inverse_scale),
+        draw=_numbers,
+        weigh=lambda x: x.size,
+        weight=lambda state: int(state.count.sum() + state.kinds.sum()),
+        counts=lambda state: np.column_stack([state.count, state.kinds, state.zeros]),
+        observe=_read_moments(inverse_scale),
+    )
+
+
+def _logbins(name: str, anchor: float, inverse_scale: float, dtype: type) -> Sketch:
+    return Sketch(
+        name=name,
+        empty=lambda n_slots: logbins.empty(n_slots, dtype),
+        grow=logbins.grow,
+        reset=logbins.reset,
+        update=lambda state, slots, x: logbins.update(state, slots, x, anchor, inverse_scale),
+        merge=logbins.merge,
+        draw=_numbers,
+        weigh=lambda x: int(np.isfinite(x).sum()),
+        weight=lambda state: int(state.counts.sum()),
+        counts=lambda state: state.counts,
+        observe=lambda state, slot: np.array([state.clamped[slot]], np.float64),
+    )
+
+
+def _hashes(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:
+    """Hashes of which a third came before, and some 0, which is no hash."""
+    drawn = rng.integers(0, 1 << 63, n, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    again = drawn[rng.integers(0, max(n // 3, 1), n)]
+    return np.where(rng.random(n) < 0.05, np.uint64(0), np.where(rng.random(n) < 0.5, drawn, again))
+
+
+WIDTH = 3  # features side by side
+_EVENT = np.dtype([("id", np.uint64), ("values", np.float64, (WIDTH,))])
+
+
+def _events(rng: np.random.Generator, n: int) -> NDArray[np.void]:
+    """Events, some of them twice, some ids with values that differ."""
+    drawn = np.zeros(n, _EVENT)
+    drawn["id"] = rng.integers(0, 4 * n, n, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
+    drawn["values"] = _numbers(rng, n * WIDTH).reshape(n, WIDTH)
+    return drawn
+
+
+def _add_events(state: rows.Rows, slots: Slots, events: NDArray[np.void]) -> None:
+    ids = np.ascontiguousarray(events["id"])
+    rows.update(state, slots, ids, np.ascontiguousarray(events["values"].T))
+
+
+def _rows(name: str, k: int) -> Sketch:
+    return Sketch(
+        name=name,
+        empty=lambda n_slots: rows.empty(n_slots, k, WIDTH),
+        grow=rows.grow,
+        reset=rows.reset,
+        update=_add_events,
+        merge=rows.merge,
+        draw=_events,
+        weigh=lambda _: 0,
+        weight=lambda _: 0,  # what finds no room is not counted here
+        counts=lambda state: state.used,
+        observe=lambda state, slot: np.append(rows.sample(state, slot).ravel(), state.bound[slot]),
+        is_set=True,
+        pack=rows.pack,
+        unpack=lambda raw: rows.unpack(raw, k),
+    )
+
+
+def _side_by_side(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Features that vary together, some values missing."""
+    drawn = rng.normal(10.0, 3.0, (n, WIDTH)) + rng.normal(0.0, 2.0, (n, 1))
+    return np.where(rng.random((n, WIDTH)) < 0.03, np.nan, drawn)
+
+
+def _add_side_by_side(state: covariance.Covariance, slots: Slots, x: NDArray[np.float64]) -> None:
+    centres, units = np.full(WIDTH, 10.0), np.full(WIDTH, 1.0 / 3.0)
+    covariance.update(state, slots, np.ascontiguousarray(x.T), centres, units, np.empty(WIDTH))
+
+
+def _correlations(state: covariance.Covariance, slot: int) -> NDArray[np.float64]:
+    counts, found = np.zeros((WIDTH, WIDTH), np.int64), np.zeros((WIDTH, WIDTH))
+    covariance.correlations(state, slot, counts, found)
+    return np.append(counts, found)
+
+
+SKETCHES = (
+    _moments("moments", 10.0, 1.0 / 3.0),
+    _moments("moments without shift", np.nan, 1.0),
+    _logbins("logbins", 10.0, 1.0 / 3.0, np.uint32),
+    _logbins("logbins of windows", 10.0, 1e8, np.int64),
+    _logbins("logbins raw", 0.0, 0.0, np.uint32),
+    Sketch(
+        name="values",
+        empty=lambda n_slots: values.empty(n_slots, 9),
+        grow=values.grow,
+        reset=values.reset,
+        update=values.update,
+        merge=values.merge,
+        draw=lambda rng, n: rng.integers(-1, 9, n).astype(np.int32),
+        weigh=lambda codes: int((codes >= 0).sum()),
+        weight=lambda state: int(state.counts.sum()),
+        counts=lambda state: state.counts,
+        observe=lambda state, slot: np.zeros(0),
+    ),
+    Sketch(
+        name="hyperloglog",
+        empty=hyperloglog.empty,
+        grow=hyperloglog.grow,
+        reset=hyperloglog.reset,
+        update=hyperloglog.update,
+        merge=hyperloglog.merge,
+        draw=_hashes,
+        weigh=lambda _: 0,
+        weight=lambda _: 0,  # how often a value came is not known here
+        counts=lambda state: state.registers.astype(np.int64),
+        observe=lambda state, slot: np.array([hyperloglog.distinct(state, slot)]),
+        is_set=True,
+        pack=hyperloglog.pack,
+        unpack=hyperloglog.unpack,
+    ),
+    _rows("rows", 40),
+    _rows("rows with room for all", 2 * MANY),
+    Sketch(
+        name="covariance",
+        empty=lambda n_slots: covariance.empty(n_slots, WIDTH),
+        grow=covariance.grow,
+        reset=covariance.reset,
+        update=_add_side_by_side,
+        merge=covariance.merge,
+        draw=_side_by_side,
+        weigh=lambda x: int(np.isfinite(x).all(axis=1).sum()),
+        weight=lambda state: int(state.whole.sum()),
+        counts=lambda state: np.column_stack([state.whole, state.pair_counts.reshape(SLOTS, -1)]),
+        observe=_correlations,
+        pack=covariance.pack,
+        unpack=covariance.unpack,
+    ),
+)
