@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import hashing, jit, sparse
+from kernels import hashing, ids, jit, sparse
 from kernels.measures import correlation, distances, divergences, significance
 from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
 
@@ -37,6 +37,7 @@ def entries() -> Iterator[Entry]:
     yield jit.bits_float, (np.uint64(0),)
     yield jit.signed, (np.uint64(0),)
     yield from _hashing()
+    yield from _ids()
     yield from _sparse()
     yield from _moments()
     for dtype in (np.uint32, np.int64):
@@ -58,6 +59,12 @@ def _hashing() -> Iterator[Entry]:
     yield hashing.hash_texts, (texts, ends, key, np.zeros(1, np.uint64))
     yield hashing.hash_texts, (np.frombuffer(b"1" * 9, np.uint8), ends, key, np.zeros(1, np.uint64))
     yield hashing.hash_floats, (np.ones(1), key, np.zeros(1, np.uint64))
+
+
+def _ids() -> Iterator[Entry]:
+    known = ids.empty()
+    yield ids.add, (known, 1, np.ones(1, np.uint64), np.zeros(1, np.int64), np.zeros(1, np.int8))
+    yield ids.move, (known, ids.empty())
 
 
 def _sparse() -> Iterator[Entry]:

@@ -133,6 +133,7 @@ class IngestAgent:
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc()
         self._metrics.count_events(intake.counted, intake.late)
+        self._metrics.duplicates.inc(intake.duplicates)
         for stream, latencies_ms in intake.latencies_ms:
             self._metrics.latency.add(stream, latencies_ms)
         await self._producer.send(records)

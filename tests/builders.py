@@ -31,6 +31,12 @@ MINUTE = TimeSpec(
 M = Stream("m", "1")
 
 
+class AnyId(str):
+    """An id that nobody asked for: `messages` makes another of it at each place of the log."""
+
+    __slots__ = ()
+
+
 def at(second: float) -> int:
     """Epoch milliseconds of a second after the start."""
     return START_MS + round(second * 1000)
@@ -43,19 +49,29 @@ def pane_of(second: float, pane_ms: int = 60_000) -> int:
 
 def event(second: float, features: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """A prediction event; whatever is given beside replaces or adds to the usual."""
-    usual = {"id": f"e-{second}", "model": M.model, "version": M.version, "ts": at(second)}
+    usual = {"id": AnyId(f"e-{second}"), "model": M.model, "version": M.version, "ts": at(second)}
     return usual | {"features": dict(features or {})} | more
 
 
 def columnar(seconds: Sequence[float], columns: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A columnar batch."""
-    every = {"id": [f"c-{s}" for s in seconds], "ts": [at(s) for s in seconds], **columns}
+    every = {"id": [AnyId(f"c-{s}") for s in seconds], "ts": [at(s) for s in seconds], **columns}
     return {"model": M.model, "version": M.version, "columns": every} | more
 
 
-def to_bytes(value: Any) -> bytes:
+def to_bytes(value: Any, place: object = "") -> bytes:
     """A message: bytes as they are, all else as Python's json writes it."""
-    return value if isinstance(value, bytes) else json.dumps(value).encode()
+    return value if isinstance(value, bytes) else json.dumps(_placed(value, place)).encode()
+
+
+def _placed(value: Any, place: object) -> Any:
+    if isinstance(value, AnyId):
+        return f"{value}@{place}"
+    if isinstance(value, Mapping):
+        return {key: _placed(part, place) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_placed(part, f"{place}.{i}") for i, part in enumerate(value)]
+    return value
 
 
 def messages(
@@ -64,9 +80,8 @@ def messages(
     """Messages with consecutive offsets that all came at the same time."""
     n = len(values)
     offsets = list(range(first_offset, first_offset + n))
-    return Messages(
-        "predictions", partition, [*map(to_bytes, values)], offsets, [at(arrival_s)] * n
-    )
+    raws = [to_bytes(value, offset) for value, offset in zip(values, offsets, strict=True)]
+    return Messages("predictions", partition, raws, offsets, [at(arrival_s)] * n)
 
 
 def decode(*values: Any, limits: LimitSpec | None = None) -> Decoded:

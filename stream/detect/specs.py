@@ -36,6 +36,7 @@ class TimeSpec:
     idle_timeout_ms: int = 60_000  # wall time without a record before a partition counts as idle
     max_ahead_ms: int = 300_000  # an event further ahead of its arrival is a dead letter
     revise_for_ms: int = 3_600_000  # a later event revises its window, then a dead letter
+    duplicates_for_ms: int = 60_000  # ids are known so long after their pane, in whole panes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class LimitSpec:
     max_text: int = 256  # characters of an id, a name or a category
     max_extra_categories: int = 256  # values outside the reference kept per window and feature
     max_models: int = 1_000  # (model, version) pairs per worker
+    max_ids: int = 262_144  # ids known per pane and source partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

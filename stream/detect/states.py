@@ -266,12 +266,17 @@ class FeatureState:
 class WindowState:
     """All sketches of one stream in one window.
 
-    features  "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
+    events      counted; duplicates are not among them
+    duplicates  events whose id was in the same pane before
+    unkept      events whose repetition would not be seen: there were too many ids
+    features    "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
     """
 
     events: int = 0
     errors: int = 0
     late: int = 0
+    duplicates: int = 0
+    unkept: int = 0
     features: dict[str, FeatureState] = field(default_factory=dict)
 
     def merge(self, other: WindowState) -> None:
@@ -279,5 +284,7 @@ class WindowState:
         self.events += other.events
         self.errors += other.errors
         self.late += other.late
+        self.duplicates += other.duplicates
+        self.unkept += other.unkept
         for name, state in other.features.items():
             self.features.setdefault(name, FeatureState()).merge(state)

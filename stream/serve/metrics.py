@@ -78,6 +78,9 @@ class Metrics:
         self.dead_letters = Counter(
             "driftline_dead_letters", "Events refused, by reason", ("reason",), registry=r
         )
+        self.duplicates = Counter(
+            "driftline_duplicate_events", "Events whose id was counted before", registry=r
+        )
         self.late_events = Counter(
             "driftline_late_events", "Events that came after their pane was sent", registry=r
         )

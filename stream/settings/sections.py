@@ -186,6 +186,7 @@ class WindowSection(Section):
     idle_timeout: Duration = 60_000
     max_ahead: Duration = 300_000
     revise_for: Duration = 3_600_000
+    duplicates_for: Duration = 60_000
 
 
 class ModelWindowSection(Section):
@@ -211,6 +212,7 @@ class LimitsSection(Section):
     max_text: Annotated[int, _whole(16, 65_536)] = 256
     max_extra_categories: Annotated[int, _whole(1, 65_536)] = 256
     max_models: Annotated[int, _whole(1, 1_000_000)] = 1_000
+    max_ids: Annotated[int, _whole(1, 16_777_216)] = 262_144
 
 
 class ModelSection(Section):

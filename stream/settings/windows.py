@@ -84,6 +84,7 @@ class Windows:
             idle_timeout_ms=section.idle_timeout,
             max_ahead_ms=section.max_ahead,
             revise_for_ms=section.revise_for,
+            duplicates_for_ms=section.duplicates_for,
         )
 
     def _pane(self, mistakes: Mistakes) -> int:

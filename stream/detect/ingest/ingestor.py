@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
 from stream.detect.ingest.columns import Columns, column_of, numbers_of, texts_of
 from stream.detect.ingest.events import Decoded, Messages, Reader
+from stream.detect.ingest.rolls import Rolls
 from stream.detect.ingest.sketches import StreamSketches
 from stream.detect.ingest.windows import (
     COUNTED,
+    DUPLICATE,
     TOO_FAR_AHEAD,
     TOO_LATE,
     PartitionTime,
@@ -47,6 +49,7 @@ class Intake:
 
     counted  events by (model, version)
     late     of these, events that came after their pane was sent
+    duplicates   not among these: events whose id was counted before
     latencies_ms  of these, by (model, version), as many entries as runs; NaN where there is none
     """
 
@@ -55,6 +58,7 @@ class Intake:
     dead: list[DeadLetter] = field(default_factory=list)
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
     late: int = 0
+    duplicates: int = 0
     latencies_ms: list[tuple[tuple[str, str], NDArray[np.float64]]] = field(default_factory=list)
 
     def then(self, other: Intake) -> Intake:
@@ -65,6 +69,7 @@ class Intake:
             self.dead + other.dead,
             self.counted + other.counted,
             self.late + other.late,
+            self.duplicates + other.duplicates,
             self.latencies_ms + other.latencies_ms,
         )
 
@@ -77,7 +82,6 @@ class _OpenPart:
     slot: int
     first_offset: int
     last_offset: int
-    before_ms: int  # the watermark before the message at first_offset
 
 
 PartKey = tuple[Stream, int, int]  # stream, pane, part
@@ -124,6 +128,7 @@ class Ingestor:
         self._partition, self._partitions = partition, partitions
         self._next_offset = next_offset
         self._time = PartitionTime(spec.time, progress or Progress())
+        self._rolls = Rolls(spec, self._time)
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
         self._was_idle = False
@@ -149,12 +154,13 @@ class Ingestor:
             return self.add(first).then(self.add(second))
         intake = Intake(dead=decoded.dead)
         placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
+        unkept = self._rolls.call(decoded, placement)
         for run in decoded.runs:
             if self._sketchbook.is_full(run.model, run.version):
                 timely = run.rows[placement.verdicts[run.rows] == COUNTED]
                 self._refuse_run(intake, decoded.offsets[timely], run, messages)
             else:
-                self._add_run(intake, decoded, placement, run)
+                self._add_run(intake, decoded, placement, run, unkept[run.rows])
         self._refuse_untimely(intake, decoded, placement, messages)
         if len(messages.offsets):
             self._next_offset = messages.offsets[-1] + 1
@@ -194,34 +200,43 @@ class Ingestor:
         for part in self._open.values():
             part.sketches.discard(part.slot)
         self._open.clear()
+        self._rolls.drop()
 
     def commit_point(self) -> tuple[int, Progress]:
-        """The safe offset, and what to commit with it."""
-        first = min(
-            self._open.values(), key=lambda part: part.first_offset, default=None
-        )  # fmt: skip
+        """The safe offset, and what to commit with it; no open part begins before its roll."""
+        first = self._rolls.first()
         if first is None:
             before_ms = self._time.before_ms(self._next_offset)
             return self._next_offset, self._time.progress_at(self._next_offset, before_ms)
         return first.first_offset, self._time.progress_at(first.first_offset, first.before_ms)
 
     def _add_run(
-        self, intake: Intake, decoded: Decoded, placement: Placement, run: Columns
+        self,
+        intake: Intake,
+        decoded: Decoded,
+        placement: Placement,
+        run: Columns,
+        unkept: NDArray[np.bool_],
     ) -> None:
         rows = run.rows
         counted = placement.verdicts[rows] == COUNTED
-        if not counted.any():
+        repeated = placement.verdicts[rows] == DUPLICATE
+        taken = counted | repeated
+        if not taken.any():
             return
         panes, parts = placement.panes[rows], placement.parts[rows]
         intake.counted[run.model, run.version] += int(counted.sum())
         intake.late += int((counted & (parts > 0)).sum())
+        intake.duplicates += int(repeated.sum())
         if (latency := run.columns.get("service.latency_ms")) is not None:
             intake.latencies_ms.append(((run.model, run.version), numbers_of(latency)[counted]))
         for segments in self._segmentations(run):
             for sketches, slots in self._slots(
-                decoded, placement, run, np.where(counted, panes, -1), parts, segments
+                decoded, placement, run, np.where(taken, panes, -1), parts, segments
             ):
-                sketches.update(slots, run)
+                there = slots >= 0
+                sketches.note(slots[repeated & there], slots[counted & unkept & there])
+                sketches.update(np.where(counted, slots, np.int32(-1)), run)
 
     def _segmentations(self, run: Columns) -> Iterator[list[str] | None]:
         """The run as a whole, then cut by each configured segment.
@@ -282,14 +297,13 @@ class Ingestor:
         first, last = int(decoded.offsets[rows[0]]), int(decoded.offsets[rows[-1]])
         if part is None:
             sketches = self._sketchbook.current(key[0].model, key[0].version)
-            # A replay starts with the whole message, so with what came before its first event.
-            before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
-            part = _OpenPart(sketches, sketches.open(), first, last, before_ms)
+            part = _OpenPart(sketches, sketches.open(), first, last)
             self._open[key] = part
         part.last_offset = last
         return part
 
     def _hand_out(self, intake: Intake, *, is_idle: bool) -> None:
+        self._rolls.close()
         complete = sorted(k for k in self._open if self._time.is_complete(k[1], k[2]))
         for key in complete:
             stream, pane, part = key

@@ -237,7 +237,7 @@ class StreamSketches:
         self.reference = reference
         self._limits = limits
         self._features: dict[str, FeatureSketch] = {}
-        self._events = np.zeros((FIRST_SLOTS, 2), np.int64)  # events, errors
+        self._events = np.zeros((FIRST_SLOTS, 4), np.int64)  # in the order of close()
         self._free = list(range(FIRST_SLOTS))
 
     @property
@@ -262,8 +262,8 @@ class StreamSketches:
 
     def close(self, slot: int) -> WindowState:
         """The slot's row; the slot is free again."""
-        events, errors = self._events[slot].tolist()
-        state = WindowState(events=events, errors=errors)
+        events, errors, duplicates, unkept = self._events[slot].tolist()
+        state = WindowState(events=events, errors=errors, duplicates=duplicates, unkept=unkept)
         for name, feature in self._features.items():
             row = feature.state(slot)
             if row is not None:
@@ -288,6 +288,11 @@ class StreamSketches:
             if feature is None:
                 feature = self._features[name] = self._feature(name)
             feature.update(slots, column)
+
+    def note(self, duplicates: Slots, unkept: Slots) -> None:
+        """Count events, each to its slot: repeated ones, and those whose ids are not kept."""
+        np.add.at(self._events[:, 2], duplicates, 1)
+        np.add.at(self._events[:, 3], unkept, 1)
 
     def _feature(self, name: str) -> FeatureSketch:
         if name == "service.latency_ms":

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from stream.detect.specs import TimeSpec
 from stream.detect.times import NEVER_MS
 
-COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT = 0, 1, 2, 3
+COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT, DUPLICATE = 0, 1, 2, 3, 4
+FEW = 65_536  # entries of a table that is faster than sorting
 
 
 class Floor(NamedTuple):
@@ -55,7 +56,7 @@ class Placement(NamedTuple):
     panes      (n,) int64   index of the pane, event time // pane length
     parts      (n,) int64   0 in time, else panes between the event's own and that of its arrival
     before_ms  (n,) int64   watermark before the event
-    verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE or ALREADY_SENT
+    verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT; DUPLICATE by rolls.py
     """
 
     panes: NDArray[np.int64]
@@ -141,3 +142,31 @@ class PartitionTime:
         self._event_ms = max([self._event_ms, *past])
         self._floors = [f for f in self._floors if f.offset > safe_offset]
         return Progress(before_ms, self.watermark_ms, tuple(self._floors))
+
+
+def grouped(
+    panes: NDArray[np.int64], parts: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> tuple[list[tuple[int, int]], NDArray[np.intp]]:
+    """The distinct (pane, part) of the chosen rows, ascending; and (n,) the position of each.
+
+    Rows that are not chosen have the position -1.
+    """
+    index = np.full(len(panes), -1, np.intp)
+    if not chosen.any():
+        return [], index
+    panes, parts = panes[chosen], parts[chosen]
+    first, width = int(panes.min()), int(parts.max()) + 1
+    span = (int(panes.max()) - first + 1) * width
+    if span == 1:
+        index[chosen] = 0
+        return [(first, 0)], index
+    if span <= FEW:
+        codes = (panes - first) * width + parts
+        there = np.flatnonzero(np.bincount(codes, minlength=span))
+        position = np.empty(span, np.intp)
+        position[there] = np.arange(len(there))
+        index[chosen] = position[codes]
+        return [(first + c // width, c % width) for c in there.tolist()], index
+    pairs, inverse = np.unique(np.stack([panes, parts], 1), axis=0, return_inverse=True)
+    index[chosen] = inverse.ravel()
+    return [(pane, part) for pane, part in pairs.tolist()], index

@@ -44,6 +44,7 @@ def test_an_event_an_array_and_a_columnar_batch_say_the_same() -> None:
     batch = columnar(
         range(4),
         {
+            "id": ["c-0", "c-1", "c-2", "c-3"],
             "features": {"x": [0, 0.5, 1, 1.5], "c": ["a", "b", "a", "b"]},
             "latency_ms": [0, 1, 2, 3],
             "score": [0, 1, 2, 3],

@@ -19,7 +19,7 @@ from tests.builders import MINUTE, at, by_key, columnar, cut, event, messages
 
 SPEC = DetectorSpec(
     time=MINUTE,
-    limits=LimitSpec(max_extra_categories=3, max_text=16),
+    limits=LimitSpec(max_extra_categories=3, max_text=16, max_ids=3),
     default=ModelSpec(
         name="*",
         lengths_ms=(60_000,),
@@ -64,6 +64,7 @@ EXTRAS = st.fixed_dictionaries(
         "arrival_time": st.just(at(90)),
     },
 )
+SOME_ID = st.sampled_from([f"again-{i}" for i in range(5)])
 WHOSE = st.sampled_from([("a", "1"), ("a", "2"), ("b", "1")])
 
 
@@ -81,6 +82,8 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     model, version = draw(WHOSE)
     more = {"model": model, "version": version} | draw(EXTRAS)
     row = event(draw(seconds()), draw(FEATURES), **more)
+    if draw(st.booleans()):
+        row["id"] = draw(SOME_ID)
     if draw(st.integers(0, 9)) == 0:
         del row[draw(st.sampled_from(["id", "model", "ts", "features"]))]
     return row
@@ -157,6 +160,7 @@ def test_every_event_is_in_one_part_or_a_dead_letter(values: list[Any]) -> None:
     intakes = fed(log_of(values), [4])
     counted = sum(p.state.events for i in intakes for p in i.partials if not p.stream.segment)
     refused = sum(len(intake.dead) for intake in intakes)
+    refused += sum(intake.duplicates for intake in intakes)
     assert counted + refused == len(read.times_ms) + len(read.dead)
     assert counted == sum(sum(intake.counted.values()) for intake in intakes)
 
@@ -168,7 +172,7 @@ def test_an_event_is_in_the_part_a_plain_watermark_says(values: list[Any]) -> No
     intakes = fed(log, [4])
     found = Counter[tuple[int, int]]()
     for one in (p for i in intakes for p in i.partials if not p.stream.segment):
-        found[one.pane, one.part] += one.state.events
+        found[one.pane, one.part] += one.state.events + one.state.duplicates
     untimely = Counter(
         x.reason for i in intakes for x in i.dead if x.reason in ("too_late", "too_far_ahead")
     )
