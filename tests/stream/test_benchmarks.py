@@ -94,7 +94,7 @@ def test_every_shape_holds_the_same_events(
     one_by_one, packed = decode(workloads.singles(events)), decode(shape(events, 32))
     assert packed.dead == []
     assert packed.times_ms.tolist() == one_by_one.times_ms.tolist()
-    assert packed.runs[0].ids == one_by_one.runs[0].ids
+    assert packed.runs[0].ids.tolist() == one_by_one.runs[0].ids.tolist()
     assert packed.runs[0].columns.keys() == one_by_one.runs[0].columns.keys()
 
 
