@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kernels import hashing, ids, jit, sparse
+from kernels.decode import records
 from kernels.measures import correlation, distances, divergences, significance
 from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
 
@@ -38,6 +39,7 @@ def entries() -> Iterator[Entry]:
     yield jit.signed, (np.uint64(0),)
     yield from _hashing()
     yield from _ids()
+    yield from _records()
     yield from _sparse()
     yield from _moments()
     for dtype in (np.uint32, np.int64):
@@ -65,6 +67,12 @@ def _ids() -> Iterator[Entry]:
     known = ids.empty()
     yield ids.add, (known, 1, np.ones(1, np.uint64), np.zeros(1, np.int64), np.zeros(1, np.int8))
     yield ids.move, (known, ids.empty())
+
+
+def _records() -> Iterator[Entry]:
+    data, found = np.frombuffer(bytes(9), np.uint8), np.zeros(1, np.int64)
+    yield records.varint, (data, 0, 9)
+    yield records.walk, (data, np.zeros((1, 6), np.int64), found, found, found, found)
 
 
 def _sparse() -> Iterator[Entry]:
