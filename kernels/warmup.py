@@ -18,7 +18,18 @@ import numpy as np
 from kernels import hashing, ids, jit, sparse
 from kernels.decode import records
 from kernels.measures import correlation, distances, divergences, significance
-from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
+from kernels.sketches import (
+    confusion,
+    covariance,
+    heavy,
+    hyperloglog,
+    logbins,
+    moments,
+    residuals,
+    rows,
+    scores,
+    values,
+)
 
 Entry = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -48,6 +59,8 @@ def entries() -> Iterator[Entry]:
     yield from _hyperloglog()
     yield from _rows()
     yield from _covariance()
+    yield from _heavy()
+    yield from _outcomes()
     yield from _measures()
     yield from _joint_measures()
 
@@ -148,6 +161,39 @@ def _covariance() -> Iterator[Entry]:
     yield covariance.covariances, (state, 0, counts, found)
     yield covariance.correlations, (state, 0, counts, found)
     yield covariance.reset, (state, 0)
+
+
+def _heavy() -> Iterator[Entry]:
+    slots, state = np.zeros(1, np.int32), heavy.empty(1, 2)
+    yield heavy.update, (state, slots, np.ones(1, np.uint64))
+    yield heavy.merge, (state, slots, heavy.empty(1, 2))
+    yield heavy.reset, (state, 0)
+
+
+def _outcomes() -> Iterator[Entry]:
+    """Sketches of predictions beside what came true."""
+    slots, codes, numbers = np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones(1)
+    classes = confusion.empty(1, 2)
+    yield confusion.update, (classes, slots, codes, codes)
+    yield confusion.merge, (classes, slots, confusion.empty(1, 2))
+    yield confusion.accuracy, (classes, 0)
+    for of_class in (confusion.precision, confusion.recall, confusion.f1):
+        yield of_class, (classes, 0, 0)
+    yield confusion.macro_f1, (classes, 0)
+    yield confusion.reset, (classes, 0)
+    errors = residuals.empty(1)
+    yield residuals.update, (errors, slots, numbers, numbers)
+    yield residuals.merge, (errors, slots, residuals.empty(1))
+    for mean in (residuals.bias, residuals.mae, residuals.rmse, residuals.mape):
+        yield mean, (errors, 0)
+    yield residuals.reset, (errors, 0)
+    ranked = scores.empty(1)
+    yield scores.update, (ranked, slots, numbers, codes)
+    yield scores.merge, (ranked, slots, scores.empty(1))
+    for read in (scores.auc, scores.log_loss, scores.brier, scores.rig):
+        yield read, (ranked, 0)
+    yield scores.calibration, (ranked, 0, np.zeros((10, 3)))
+    yield scores.reset, (ranked, 0)
 
 
 def _measures() -> Iterator[Entry]:

@@ -10,12 +10,24 @@ A new sketch needs one entry in SKETCHES.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.missing import ABSENT, MISTYPED, NULL
-from kernels.sketches import covariance, hyperloglog, logbins, moments, rows, values
+from kernels.sketches import (
+    confusion,
+    covariance,
+    heavy,
+    hyperloglog,
+    logbins,
+    moments,
+    residuals,
+    rows,
+    scores,
+    values,
+)
 from tests.laws import MANY, SLOTS, Sketch, Slots, State
 
 
@@ -131,6 +143,49 @@ def _correlations(state: covariance.Covariance, slot: int) -> NDArray[np.float64
     return np.append(counts, found)
 
 
+FEW_KEYS, ROOM = 30, 40  # Space-Saving is exact in any order while there is room
+
+
+def _keys(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:
+    return rng.integers(0, FEW_KEYS, n).astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
+
+
+def _by_key(state: heavy.HeavyHitters) -> NDArray[np.int64]:
+    """Every array of the state in the order of keys."""
+    found = np.zeros((len(state.used), 3, ROOM), np.int64)
+    for slot, used in enumerate(state.used):
+        for column, array in enumerate(heavy.items(state, slot)):
+            found[slot, column, :used] = array.astype(np.int64) & np.int64(2**62 - 1)
+    return found
+
+
+def _pairs(rng: np.random.Generator, n: int) -> NDArray[np.void]:
+    """What was predicted beside what was true: as numbers, as classes, and as probabilities."""
+    drawn = np.zeros(n, [("guess", "f8"), ("truth", "f8"), ("class", "i4"), ("label", "i4")])
+    drawn["guess"] = np.where(rng.random(n) < 0.9, rng.random(n), _numbers(rng, n))
+    drawn["truth"] = np.where(rng.random(n) < 0.1, 0.0, _numbers(rng, n))
+    drawn["class"], drawn["label"] = rng.integers(-1, 4, n), rng.integers(-1, 3, n)
+    return drawn
+
+
+def _columns(pairs: NDArray[np.void], *names: str) -> list[NDArray[Any]]:
+    return [np.ascontiguousarray(pairs[name]) for name in names]
+
+
+def _read_residuals(state: residuals.Residuals, slot: int) -> NDArray[np.float64]:
+    asked = (residuals.bias, residuals.mae, residuals.rmse, residuals.mape)
+    return np.array([ask(state, slot) for ask in asked])
+
+
+def _read_scores(state: scores.Scores, slot: int) -> NDArray[np.float64]:
+    asked = (scores.log_loss, scores.brier, scores.rig)
+    return np.array([*(ask(state, slot) for ask in asked), *scores.auc(state, slot)])
+
+
+def _read_confusion(state: confusion.Confusion, slot: int) -> NDArray[np.float64]:
+    return np.array([confusion.accuracy(state, slot), confusion.macro_f1(state, slot)])
+
+
 SKETCHES = (
     _moments("moments", 10.0, 1.0 / 3.0),
     _moments("moments without shift", np.nan, 1.0),
@@ -182,5 +237,69 @@ SKETCHES = (
         observe=_correlations,
         pack=covariance.pack,
         unpack=covariance.unpack,
+    ),
+    Sketch(
+        name="heavy",
+        empty=lambda n_slots: heavy.empty(n_slots, ROOM),
+        grow=heavy.grow,
+        reset=heavy.reset,
+        update=heavy.update,
+        merge=heavy.merge,
+        draw=_keys,
+        weigh=lambda keys: int((keys != 0).sum()),
+        weight=lambda state: int(state.counts.sum()),
+        counts=_by_key,
+        observe=lambda state, slot: np.zeros(0),
+        pack=heavy.pack,
+        unpack=lambda raw: heavy.unpack(raw, ROOM),
+    ),
+    Sketch(
+        name="confusion",
+        empty=lambda n_slots: confusion.empty(n_slots, 3),
+        grow=confusion.grow,
+        reset=confusion.reset,
+        update=lambda state, slots, x: confusion.update(
+            state, slots, *_columns(x, "label", "class")
+        ),
+        merge=confusion.merge,
+        draw=_pairs,
+        weigh=len,
+        weight=lambda state: int(state.counts.sum() + state.refused.sum()),
+        counts=lambda state: state.counts,
+        observe=_read_confusion,
+        pack=confusion.pack,
+        unpack=confusion.unpack,
+    ),
+    Sketch(
+        name="residuals",
+        empty=residuals.empty,
+        grow=residuals.grow,
+        reset=residuals.reset,
+        update=lambda state, slots, x: residuals.update(
+            state, slots, *_columns(x, "guess", "truth")
+        ),
+        merge=residuals.merge,
+        draw=_pairs,
+        weigh=len,
+        weight=lambda state: int(state.pairs[:, [0, 2]].sum()),
+        counts=lambda state: state.pairs,
+        observe=_read_residuals,
+        pack=residuals.pack,
+        unpack=residuals.unpack,
+    ),
+    Sketch(
+        name="scores",
+        empty=scores.empty,
+        grow=scores.grow,
+        reset=scores.reset,
+        update=lambda state, slots, x: scores.update(state, slots, *_columns(x, "guess", "label")),
+        merge=scores.merge,
+        draw=_pairs,
+        weigh=len,
+        weight=lambda state: int(state.counts.sum() + state.refused.sum()),
+        counts=lambda state: state.counts,
+        observe=_read_scores,
+        pack=scores.pack,
+        unpack=scores.unpack,
     ),
 )

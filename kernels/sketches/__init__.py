@@ -10,9 +10,13 @@ hyperloglog
 rows      k events, features side by side     a uniform sample, exact up to k        8 per value
 covariance
           how pairs of features vary          rounding; complete cases by pair       40 d²
+heavy     most frequent unknown values        too large by at most n / capacity      24 per key
+scores    AUC, log loss, RIG, calibration     log loss 0.0005 nats, AUC as it says   30768
+confusion classes, true and predicted         exact                                  8 per pair
+residuals RMSE, MAE, bias, MAPE               rounding                               56
 
 All have `empty(n_slots)`, `grow(state, n_slots)`, `reset(state, slot)`, `update(state, slots, …)`
 and `merge(into, slots, other)`. The bytes are those of the arrays; for sending, counts are packed
-to two or three bytes per cell that is not empty (kernels/sparse.py), and the later three have
+to two or three bytes per cell that is not empty (kernels/sparse.py), and those below `values` have
 `pack(state, slot)` and `unpack(raw)` of their own, with a version (kernels/packing.py).
 """

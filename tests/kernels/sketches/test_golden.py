@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kernels.missing import ABSENT, NULL
-from kernels.sketches import covariance, hyperloglog, rows
+from kernels.sketches import confusion, covariance, heavy, hyperloglog, residuals, rows, scores
 
 GOLDEN = Path(__file__).parents[2] / "data" / "sketches_golden.json"
 N = 50
@@ -50,11 +50,39 @@ def _covariance_with_gaps() -> bytes:
     return _covariance(columns)
 
 
+def _heavy() -> bytes:
+    state = heavy.empty(1, 5)
+    heavy.update(state, SLOTS, HASHES[np.arange(N) % 7 * (np.arange(N) % 3)])
+    return heavy.pack(state, 0)
+
+
+def _confusion() -> bytes:
+    codes, state = np.arange(N, dtype=np.int32), confusion.empty(1, 4)
+    confusion.update(state, SLOTS, codes % 5, codes % 3)
+    return confusion.pack(state, 0)
+
+
+def _residuals() -> bytes:
+    state = residuals.empty(1)
+    residuals.update(state, SLOTS, COLUMNS[0].copy(), COLUMNS[1].copy())
+    return residuals.pack(state, 0)
+
+
+def _scores() -> bytes:
+    state = scores.empty(1)
+    scores.update(state, SLOTS, np.arange(N) / (N - 1.0), np.arange(N, dtype=np.int32) % 3)
+    return scores.pack(state, 0)
+
+
 PACKED: dict[str, Callable[[], bytes]] = {
     "hyperloglog": _hyperloglog,
     "rows": _rows,
     "covariance": _covariance,
     "covariance with gaps": _covariance_with_gaps,
+    "heavy": _heavy,
+    "confusion": _confusion,
+    "residuals": _residuals,
+    "scores": _scores,
 }
 
 
