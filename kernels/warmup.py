@@ -17,7 +17,16 @@ import numpy as np
 
 from kernels import hashing, ids, jit, sparse
 from kernels.decode import records
-from kernels.measures import correlation, distances, divergences, significance
+from kernels.measures import (
+    attributions,
+    correlation,
+    distances,
+    divergences,
+    embeddings,
+    sequential,
+    significance,
+    twosample,
+)
 from kernels.sketches import (
     confusion,
     covariance,
@@ -63,6 +72,7 @@ def entries() -> Iterator[Entry]:
     yield from _outcomes()
     yield from _measures()
     yield from _joint_measures()
+    yield from _sequential()
 
 
 def _hashing() -> Iterator[Entry]:
@@ -220,6 +230,22 @@ def _joint_measures() -> Iterator[Entry]:
     rows, square = np.ones((3, 2)), np.ones((2, 2))
     yield correlation.ranks, (rows,)
     yield correlation.correlations, (rows,)
-    yield correlation.of_covariance, (square,)
     yield correlation.changes, (square, square, square, square, square, square)
     yield correlation.largest_change, (square,)
+    yield twosample.scores, (rows, rows)
+    yield twosample.dissimilarities, (rows,)
+    yield twosample.shuffled, (np.ones((20, 20)), 10, (np.uint64(1), np.uint64(2)))
+    yield embeddings.cosine, (np.ones(2), np.ones(2))
+    yield embeddings.mean_shift, (np.ones(2), np.ones(2), 1.0)
+    yield embeddings.directions, (1, 2, (np.uint64(1), np.uint64(2)))
+    yield embeddings.sliced_wasserstein, (rows, rows, square)
+    yield attributions.ndcg, (np.ones(2), np.ones(2))
+
+
+def _sequential() -> Iterator[Entry]:
+    slots, numbers = np.zeros(1, np.int32), np.ones(1)
+    cusum, evidence = sequential.empty_cusum(1), sequential.empty_evidence(1)
+    yield sequential.cusum_update, (cusum, slots, numbers, 0.5)
+    yield sequential.cusum_reset, (cusum, 0)
+    yield sequential.evidence_update, (evidence, slots, numbers)
+    yield sequential.evidence_reset, (evidence, 0)

@@ -13,9 +13,14 @@ distances     ks                 [0, 1]  same shares  further apart at one point
               energy             [0, ∞)  same values  further apart; energy_cells likewise
 significance  chi_square         [0, ∞)  same shares  more evidence, by difference or by n
 correlation   changes            (-∞, ∞) same r       a pair of columns moves together otherwise
+twosample     shuffled           [0, 1]  same rows    further apart, in any way that rows can be
+embeddings    cosine             [0, 2]  same way     the mean vector turned
+              mean_shift         [0, ∞)  same mean    the mean vector moved
+              sliced_wasserstein [0, ∞)  same vectors further apart, in the unit of the vectors
 
-Every one grows with the difference. A small value does not mean "no drift": what the bins do not
-separate no measure sees. A large one does not mean "drift": with few values all are large by
-chance. NaN means undefined, as on an empty side. Measures know no sketches: they see counts and
-edges.
+attributions.ndcg alone falls with the difference: 1 means the same order of features; and
+sequential.py gathers p-values over windows. Every other one grows with the difference. A small
+value does not mean "no drift": what the bins do not separate no measure sees. A large one does not
+mean "drift": with few values all are large by chance. NaN means undefined, as on an empty side.
+Measures know no sketches: they see counts and edges, rows and means.
 """

@@ -1,6 +1,7 @@
 """Correlation: rows of two samples in, which pair of columns changed how it moves together out.
 
-In    rows float64 (n, d), or covariance matrices (d, d), of reference and current
+In    rows float64 (n, d) of reference and current; or correlations (d, d), and how many pairs of
+      values they are of
 Out   correlation matrices, changes of them in standard deviations, the pair that changed most
 Not   changes of single columns (divergences.py, distances.py), of rows as a whole (twosample.py)
 
@@ -92,19 +93,6 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
             spread += (u * v - 0.5 * r * (u * u + v * v)) ** 2 / n
     free = (1.0 - r * r) ** 2
     return r, n, max(spread / free, 1.0) if free > 1e-9 else 1.0
-
-
-@kernel
-def of_covariance(covariance: Matrix) -> Matrix:
-    """Correlations (d, d) of a covariance matrix (d, d); NaN where a column is constant."""
-    d = covariance.shape[0]
-    r = np.full((d, d), np.nan)
-    for i in range(d):
-        for j in range(d):
-            if covariance[i, i] > 0.0 and covariance[j, j] > 0.0:
-                both = math.sqrt(covariance[i, i]) * math.sqrt(covariance[j, j])
-                r[i, j] = min(max(covariance[i, j] / both, -1.0), 1.0)
-    return r
 
 
 @kernel

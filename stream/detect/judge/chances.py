@@ -10,14 +10,18 @@ only the window's noise is wrong by half: PSI above χ²/n is no 5 % but a 49 % 
 
 from __future__ import annotations
 
-from math import ceil, floor, log, nan, sqrt
+from math import ceil, floor, isnan, log, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, chdtrc, chdtri, kolmogi, kolmogorov, ndtr
+from scipy.special import betaln, chdtrc, chdtri, gammaincc, kolmogi, kolmogorov, ndtr
+
+from kernels.measures.twosample import ENOUGH, Shuffled
 
 JENSEN_SHANNON = 1 / (8 * log(2))  # of psi, to second order: the divergence in bits
 MANY = 10_000  # counted events from which on the normal law is good enough
+LEAST_SKEW = 0.1  # of the law that continues shuffled coefficients; these are skewed to the right
+OFTEN = 10  # shuffles that must reach a coefficient for their share to be its chance
 
 
 def psi_expectation(n: float, m: float, bins: int) -> float:
@@ -104,6 +108,24 @@ def of_unseen(k: int, n: int, once: int, twice: int, m: int) -> float:
         return nan
     clump = 1 + 2 * n / m * twice / max(once, 1)
     return of_more(floor(k / clump), n, ceil(once / clump), m)
+
+
+def of_shuffled(found: Shuffled) -> float:
+    """p-value of a two-sample coefficient: the share of shuffled sides that reach it.
+
+    Where hardly any does, the tail of the gamma law with the mean, variance and skewness of the
+    shuffled coefficients, so that a chance far below one in SHUFFLES can be told; never above that
+    share. NaN if a side is too small.
+    """
+    if isnan(found.coefficient):
+        return nan
+    share = (found.reached + 1) / (found.drawn + 1)
+    if found.reached >= OFTEN or not found.variance > 0:
+        return found.reached / found.drawn if found.reached >= ENOUGH else share
+    deviation = (found.coefficient - found.mean) / sqrt(found.variance)
+    skewness = max(found.third / found.variance**1.5, LEAST_SKEW)
+    shape = 4 / skewness**2
+    return min(share, float(gammaincc(shape, max(shape + deviation * sqrt(shape), 0.0))))
 
 
 def _noise(n: float, m: float) -> float:

@@ -73,13 +73,6 @@ def test_a_constant_column_and_few_rows_have_no_correlation(rng: np.random.Gener
     assert np.isnan(correlation.correlations(np.zeros((0, 2)))[0]).all()
 
 
-def test_correlations_of_a_covariance_are_numpys(rng: np.random.Generator) -> None:
-    rows = mixed(40, 4, 0.3, rng) * [1e-8, 1.0, 1e8, 0.0]
-    found = correlation.of_covariance(np.cov(rows.T))
-    np.testing.assert_allclose(found[:3, :3], np.corrcoef(rows[:, :3].T), rtol=1e-12)
-    assert np.isnan(found[3]).all()
-
-
 def changed(reference: Floats, current: Floats) -> Floats:
     """Changes of rank correlations."""
     before = correlation.correlations(correlation.ranks(reference))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kernels.measures import distances, divergences
+from kernels.measures.twosample import Shuffled
 from stream.detect.judge import chances
 
 Floats = NDArray[np.float64]
@@ -130,6 +131,20 @@ def test_the_chance_of_more_than_can_be_counted_one_by_one_is_normal() -> None:
     z = (k / n - k_reference / m) / math.sqrt(share * (1 - share) * (1 / n + 1 / m))
     assert chances.of_more(k, n, k_reference, m) == pytest.approx(stats.norm.sf(z), rel=1e-9)
     assert chances.of_more(n, n, m, m) == 1.0  # all of both: nothing is more
+
+
+def test_the_chance_of_a_coefficient_is_the_share_of_shuffles_that_reach_it() -> None:
+    assert chances.of_shuffled(Shuffled(0.1, 20, 50, 0.05, 1e-3, 1e-5)) == 0.4
+    assert chances.of_shuffled(Shuffled(0.1, 12, 999, 0.05, 1e-3, 1e-5)) == 13 / 1_000
+
+
+def test_where_no_shuffle_reaches_a_coefficient_a_gamma_law_goes_on() -> None:
+    mean, variance, skewness = 0.02, 1e-4, 1.5
+    shape = 4 / skewness**2
+    law = stats.gamma(shape, mean - shape**0.5 * 0.01, 0.01 / shape**0.5)
+    found = Shuffled(0.12, 0, 999, mean, variance, skewness * variance**1.5)
+    assert chances.of_shuffled(found) == pytest.approx(law.sf(0.12), rel=1e-9)
+    assert chances.of_shuffled(found._replace(coefficient=0.03)) == 1 / 1_000
 
 
 CATEGORIES = {
