@@ -131,7 +131,7 @@ class IngestAgent:
         for letter in intake.dead:
             value = dead_letter(letter, topics["predictions"], partition, now)
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
-            self._metrics.dead_letters.labels(letter.reason).inc()
+            self._metrics.dead_letters.labels(letter.reason).inc(letter.count)
         self._metrics.count_events(intake.counted, intake.late)
         self._metrics.duplicates.inc(intake.duplicates)
         for stream, latencies_ms in intake.latencies_ms:

@@ -95,7 +95,8 @@ def _write(played: Iterable[Any], out: Path, topic: str, clock: Any) -> dict[str
             events += step.counted.total()
             windows += len(step.windows)
             alerts.update(a["data"]["kind"] for a in step.alerts)
-            reasons.update(d.reason for d in step.dead)
+            for letter in step.dead:
+                reasons[letter.reason] += letter.count
     return {
         "events": events,
         "windows": windows,

@@ -103,7 +103,8 @@ def pack(partial: Partial) -> bytes:
         "offsets": [partial.first_offset, partial.last_offset],
         "reference": partial.reference_id,
         "config": partial.config_hash,
-        "events": [state.events, state.errors, state.late, state.duplicates, state.unkept],
+        "events": [state.events, state.errors, state.late],
+        "apart": [state.duplicates, state.unkept, state.dropped],
         "features": features,
     }
     return _seal(orjson.dumps(head), b"".join(tables + cells))
@@ -147,8 +148,7 @@ def read(raw: bytes) -> Partial | Marker:
 
 
 def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
-    events, errors, late, *more = head["events"]
-    state = WindowState(events, errors, late, *more)
+    state = WindowState(*head["events"], *head.get("apart", ()))
     rows = [row for row in head["features"] if "number" in row]
     numbers = iter(_unpack_numbers([row["number"] for row in rows], blob))
     for row in head["features"]:

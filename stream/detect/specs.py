@@ -41,14 +41,17 @@ class TimeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSpec:
-    """Caps on what one message, model or worker may cost."""
+    """Caps on what one message, model or pane may cost; `*`: per pane and source partition."""
 
     max_message_bytes: int = 1_048_576
     max_features: int = 1_000  # per event
+    max_feature_names: int = 2_000  # *, of a model's version; those known before not counted
+    max_segments: int = 256  # *, values of a model's segment
     max_text: int = 256  # characters of an id, a name or a category
     max_extra_categories: int = 256  # values outside the reference kept per window and feature
-    max_models: int = 1_000  # (model, version) pairs per worker
-    max_ids: int = 262_144  # ids known per pane and source partition
+    max_models: int = 1_000  # *, that are not configured
+    max_versions: int = 100  # *, of a model
+    max_ids: int = 262_144  # *, that are known again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

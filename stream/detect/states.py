@@ -269,6 +269,7 @@ class WindowState:
     events      counted; duplicates are not among them
     duplicates  events whose id was in the same pane before
     unkept      events whose repetition would not be seen: there were too many ids
+    dropped     values left out because the model had too many features
     features    "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
     """
 
@@ -277,6 +278,7 @@ class WindowState:
     late: int = 0
     duplicates: int = 0
     unkept: int = 0
+    dropped: int = 0
     features: dict[str, FeatureState] = field(default_factory=dict)
 
     def merge(self, other: WindowState) -> None:
@@ -286,5 +288,6 @@ class WindowState:
         self.late += other.late
         self.duplicates += other.duplicates
         self.unkept += other.unkept
+        self.dropped += other.dropped
         for name, state in other.features.items():
             self.features.setdefault(name, FeatureState()).merge(state)

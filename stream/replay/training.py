@@ -20,4 +20,4 @@ def read_runs(sources: Iterable[Source], limits: LimitSpec) -> Iterator[tuple[Co
             decoded = Reader(limits).read(messages)
             yield from ((run, 0) for run in decoded.runs)
             if decoded.dead:
-                yield None, len(decoded.dead)
+                yield None, sum(letter.count for letter in decoded.dead)

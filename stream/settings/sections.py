@@ -205,13 +205,16 @@ class DefaultsSection(Section):
 
 
 class LimitsSection(Section):
-    """Caps on what one message, model or worker may cost."""
+    """Caps on what one message, model or pane may cost."""
 
     max_message_bytes: Annotated[int, BeforeValidator(units.size_bytes)] = 1_048_576
     max_features: Annotated[int, _whole(1, 100_000)] = 1_000
     max_text: Annotated[int, _whole(16, 65_536)] = 256
     max_extra_categories: Annotated[int, _whole(1, 65_536)] = 256
-    max_models: Annotated[int, _whole(1, 1_000_000)] = 1_000
+    max_feature_names: Annotated[int, _whole(1, 100_000)] = 2_000
+    max_segments: Annotated[int, _whole(1, 100_000)] = 256
+    max_models: Annotated[int, _whole(0, 1_000_000)] = 1_000
+    max_versions: Annotated[int, _whole(1, 100_000)] = 100
     max_ids: Annotated[int, _whole(1, 16_777_216)] = 262_144
 
 

@@ -36,13 +36,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A refused event with its reason and the place it came from."""
+    """What was refused for one reason in one field of one message, and the place it came from.
+
+    detail  of the first such event
+    count   events; 1 for a message that was refused whole
+    """
 
     reason: str
     field: str | None
     detail: str
     offset: int
     raw: bytes
+    count: int = 1
 
 
 def parse(value: bytes | None, limits: LimitSpec) -> Any:
@@ -98,6 +103,7 @@ def dead_letter(letter: DeadLetter, topic: str, partition: int, now: str) -> byt
             "reason": letter.reason,
             "field": letter.field,
             "detail": letter.detail,
+            "count": letter.count,
             "topic": topic,
             "partition": partition,
             "offset": letter.offset,

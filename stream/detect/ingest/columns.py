@@ -185,3 +185,14 @@ def numbers_of(column: Column) -> NDArray[np.float64]:
     numbers[column.codes == NULL_CODE] = NULL
     numbers[column.codes == ABSENT_CODE] = ABSENT
     return numbers
+
+
+def is_there(column: Column) -> NDArray[np.bool_]:
+    """(n,) whether the event has the key."""
+    if column.numbers is None:
+        assert column.codes is not None  # a column without numbers has texts
+        return np.asarray(column.codes != ABSENT_CODE)
+    there = column.numbers.view(np.uint64) != ABSENT_BITS
+    if column.codes is not None:
+        there &= column.codes != ABSENT_CODE
+    return np.asarray(there)

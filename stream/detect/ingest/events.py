@@ -5,7 +5,8 @@ Out   `Decoded`: times of all events, `Columns` per run of one (model, version),
 Not   parsing bytes (codec.py), arrays per feature (columns.py), lateness (windows.py)
 
 One bad event never harms its neighbours: it is refused alone, with its reason, and the rest of an
-array or a columnar batch (batches.py) is counted.
+array or a columnar batch (batches.py) is counted. A message has one dead letter per reason and
+field, whatever the number of bad events in it: a megabyte of `[1,1,…]` costs one.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ class Reader:
         self._open: dict[tuple[str, str], _Run] = {}
         self._runs: list[Columns] = []
         self._dead: list[DeadLetter] = []
+        self._bad: dict[tuple[str, str | None], list[Any]] = {}  # detail and count, of a message
 
     def read(self, messages: Messages) -> Decoded:
         """All events of the messages; refusals are in `dead`, in the order they were met."""
@@ -116,9 +118,11 @@ class Reader:
             messages.values, messages.offsets, messages.arrivals_ms, strict=True
         ):
             try:
-                self._message(parse(value, self._limits), offset, arrival_ms, value)
+                self._message(parse(value, self._limits), offset, arrival_ms)
             except Refused as refusal:
-                self._refuse(refusal, offset, value)
+                self._refuse(refusal.reason, refusal.field, refusal.detail)
+            if self._bad:
+                self._close_letters(offset, value or b"")
         self._close_runs()
         return Decoded(
             np.array(self._times, np.int64),
@@ -128,32 +132,34 @@ class Reader:
             self._dead,
         )
 
-    def _refuse(self, refusal: Refused, offset: int, raw: bytes | None) -> None:
-        raw = bytes((raw or b"")[:RAW_BYTES_KEPT])
-        self._dead.append(
-            DeadLetter(
-                reason=refusal.reason,
-                field=refusal.field,
-                detail=refusal.detail,
-                offset=offset,
-                raw=raw,
-            )
-        )
+    def _refuse(self, reason: str, name: str | None, detail: str) -> None:
+        first = self._bad.get((reason, name))
+        if first is None:
+            first = self._bad[reason, name] = [detail, 0]
+        first[1] += 1
 
-    def _message(self, value: Any, offset: int, arrival_ms: int, raw: bytes | None) -> None:
+    def _close_letters(self, offset: int, raw: bytes) -> None:
+        raw = bytes(raw[:RAW_BYTES_KEPT])
+        self._dead += [
+            DeadLetter(
+                reason=reason, field=name, detail=detail, offset=offset, raw=raw, count=count
+            )
+            for (reason, name), (detail, count) in self._bad.items()
+        ]
+        self._bad.clear()
+
+    def _message(self, value: Any, offset: int, arrival_ms: int) -> None:
         events = value if type(value) is list else events_of(value) if is_batch(value) else None
-        if events is None:
-            self._event(value, offset, arrival_ms)
-            return
-        for event in events:
+        for event in (value,) if events is None else events:
+            if type(event) is not dict:  # a megabyte of these is refused without an exception each
+                self._refuse("not_object", None, f"an event is an object, got {kind_of(event)}")
+                continue
             try:
                 self._event(event, offset, arrival_ms)
             except Refused as refusal:
-                self._refuse(refusal, offset, raw)
+                self._refuse(refusal.reason, refusal.field, refusal.detail)
 
-    def _event(self, event: Any, offset: int, arrival_ms: int) -> None:
-        if type(event) is not dict:
-            raise Refused("not_object", detail=f"an event is an object, got {kind_of(event)}")
+    def _event(self, event: dict[str, Any], offset: int, arrival_ms: int) -> None:
         get = event.get
         event_id = self._text(event, "id")
         model = self._text(event, "model")

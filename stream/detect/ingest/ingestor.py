@@ -10,7 +10,6 @@ After a call everything below `safe_offset` is in what was handed out. Once that
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,16 +17,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
+from kernels import ids
+from stream.detect.ingest import caps
+from stream.detect.ingest.codec import DeadLetter
 from stream.detect.ingest.columns import Columns, column_of, numbers_of, texts_of
 from stream.detect.ingest.events import Decoded, Messages, Reader
-from stream.detect.ingest.rolls import Rolls
+from stream.detect.ingest.refusals import letters
+from stream.detect.ingest.rolls import Called, Rolls
 from stream.detect.ingest.sketches import StreamSketches
 from stream.detect.ingest.windows import (
     COUNTED,
     DUPLICATE,
-    TOO_FAR_AHEAD,
-    TOO_LATE,
     PartitionTime,
     Placement,
     Progress,
@@ -36,9 +36,10 @@ from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream
-from stream.detect.times import NEVER_MS, rfc3339
+from stream.detect.times import NEVER_MS
 
 MOST_PANES = 64  # in a fetch; one of more is taken in halves
+FEW_MODELS = 256  # whose sketches are kept for their next pane, whether one comes or not
 
 ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
 
@@ -94,20 +95,23 @@ class Sketchbook:
         self._spec = spec
         self._reference_of = reference_of
         self._current: dict[tuple[str, str], StreamSketches] = {}
+        self._most = FEW_MODELS
 
     def current(self, model: str, version: str) -> StreamSketches:
         """Where new parts of a model are opened: sketches under today's reference."""
         reference = self._reference_of(model, version)
         sketches = self._current.get((model, version))
-        if sketches is None or sketches.reference is not reference:
+        if sketches is None or sketches.reference is not reference or sketches.is_worn:
+            if len(self._current) >= self._most:
+                self._forget_unused()
             sketches = StreamSketches(self._spec.model(model), reference, self._spec.limits)
             self._current[model, version] = sketches
         return sketches
 
-    def is_full(self, model: str, version: str) -> bool:
-        """Whether the worker has no room for one more (model, version)."""
-        known = self._current
-        return (model, version) not in known and len(known) >= self._spec.limits.max_models
+    def _forget_unused(self) -> None:
+        """Models come and go; what has no open part costs memory only."""
+        self._current = {k: v for k, v in self._current.items() if v.open_slots}
+        self._most = max(FEW_MODELS, 2 * len(self._current))
 
 
 class Ingestor:
@@ -154,14 +158,10 @@ class Ingestor:
             return self.add(first).then(self.add(second))
         intake = Intake(dead=decoded.dead)
         placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
-        unkept = self._rolls.call(decoded, placement)
+        called = self._rolls.call(decoded, placement)
         for run in decoded.runs:
-            if self._sketchbook.is_full(run.model, run.version):
-                timely = run.rows[placement.verdicts[run.rows] == COUNTED]
-                self._refuse_run(intake, decoded.offsets[timely], run, messages)
-            else:
-                self._add_run(intake, decoded, placement, run, unkept[run.rows])
-        self._refuse_untimely(intake, decoded, placement, messages)
+            self._add_run(intake, decoded, placement, run, called)
+        intake.dead += letters(decoded, placement, messages)
         if len(messages.offsets):
             self._next_offset = messages.offsets[-1] + 1
             self._silent_ms = 0
@@ -216,29 +216,33 @@ class Ingestor:
         decoded: Decoded,
         placement: Placement,
         run: Columns,
-        unkept: NDArray[np.bool_],
+        called: Called,
     ) -> None:
         rows = run.rows
+        if (called.index[rows] < 0).all():
+            return
         counted = placement.verdicts[rows] == COUNTED
         repeated = placement.verdicts[rows] == DUPLICATE
+        unkept = counted & (called.told[rows] == ids.UNKEPT)
         taken = counted | repeated
-        if not taken.any():
-            return
+        announced = self._sketchbook.current(run.model, run.version).announced
+        dropped = caps.beyond(called, run, announced, self._spec.limits.max_feature_names)
         panes, parts = placement.panes[rows], placement.parts[rows]
-        intake.counted[run.model, run.version] += int(counted.sum())
+        if counted.any():
+            intake.counted[run.model, run.version] += int(counted.sum())
         intake.late += int((counted & (parts > 0)).sum())
         intake.duplicates += int(repeated.sum())
         if (latency := run.columns.get("service.latency_ms")) is not None:
             intake.latencies_ms.append(((run.model, run.version), numbers_of(latency)[counted]))
-        for segments in self._segmentations(run):
+        for segments in self._segmentations(run, called):
             for sketches, slots in self._slots(
                 decoded, placement, run, np.where(taken, panes, -1), parts, segments
             ):
                 there = slots >= 0
-                sketches.note(slots[repeated & there], slots[counted & unkept & there])
-                sketches.update(np.where(counted, slots, np.int32(-1)), run)
+                sketches.note(slots[repeated & there], slots[unkept & there])
+                sketches.update(np.where(counted, slots, np.int32(-1)), run, dropped)
 
-    def _segmentations(self, run: Columns) -> Iterator[list[str] | None]:
+    def _segmentations(self, run: Columns, called: Called) -> Iterator[list[str] | None]:
         """The run as a whole, then cut by each configured segment.
 
         An event's segment counts, or else its feature of that name: event by event, so that it
@@ -255,7 +259,8 @@ class Ingestor:
                 for i in np.flatnonzero(codes >= 0).tolist():
                     segments[i] = f"{name}={texts[codes[i]]}"
             if any(segments):
-                yield segments
+                limit = self._spec.limits.max_segments
+                yield caps.folded(called, run, name, segments, limit)
 
     def _slots(
         self,
@@ -333,35 +338,3 @@ class Ingestor:
                 watermark_ms=self.watermark_ms,
                 is_idle=is_idle,
             )
-
-    def _refuse_untimely(
-        self, intake: Intake, decoded: Decoded, placement: Placement, messages: Messages
-    ) -> None:
-        verdicts = placement.verdicts
-        for row in np.flatnonzero((verdicts == TOO_FAR_AHEAD) | (verdicts == TOO_LATE)).tolist():
-            ts = rfc3339(int(decoded.times_ms[row]))
-            if verdicts[row] == TOO_FAR_AHEAD:
-                came = rfc3339(int(decoded.arrivals_ms[row]))
-                reason, detail = "too_far_ahead", f"event time {ts} is ahead of its arrival {came}"
-            else:
-                watermark = rfc3339(max(0, int(placement.before_ms[row])))
-                reason, detail = "too_late", f"event time {ts}, watermark {watermark}"
-            offset = int(decoded.offsets[row])
-            intake.dead.append(_dead(reason, detail, offset, messages))
-
-    def _refuse_run(
-        self, intake: Intake, offsets: NDArray[np.int64], run: Columns, messages: Messages
-    ) -> None:
-        limit = self._spec.limits.max_models
-        detail = f"model {run.model}/{run.version}: this worker already watches {limit}"
-        for offset in offsets.tolist():
-            intake.dead.append(_dead("too_many_models", detail, offset, messages, "model"))
-
-
-def _dead(
-    reason: str, detail: str, offset: int, messages: Messages, field: str = "ts"
-) -> DeadLetter:
-    raw = messages.values[bisect_left(messages.offsets, offset)] or b""
-    return DeadLetter(
-        reason=reason, field=field, detail=detail, offset=offset, raw=bytes(raw[:RAW_BYTES_KEPT])
-    )

@@ -1,14 +1,15 @@
-"""Rolls: which ids a pane has had, so that an event that is sent twice is counted once.
+"""Rolls: what a pane has had so far decides what it takes: repeated ids, models beyond a cap.
 
 In    the decoded events of a fetch with the pane, part and verdict of each
-Out   the verdict DUPLICATE where an id repeats another of the same roll; which ids are not kept
-Not   counting them (sketches.py), hashing ids (kernels/hashing.py)
+Out   the verdicts DUPLICATE, TOO_MANY_MODELS, TOO_MANY_VERSIONS; a `Called` for caps.py
+Not   feature names and segments beyond a cap (caps.py), counting (sketches.py)
 
 A roll is opened by the first event of a pane and kept until nothing of it can come in time any
 more: until the part is sent that is `duplicates_for` late. What comes later than that has a roll
-per part. So a roll is a function of the log, and the safe offset never passes the first event of
-an open roll: whoever replays from there reads every event of every roll that still decides
-anything. Ids of other models, versions, panes and source partitions are other ids.
+per part. First come, first served, in the order of the log. So a roll is a function of the log, and
+the safe offset never passes the first event of an open roll: whoever replays from there reads every
+event of every roll that still decides anything. Ids of other models, versions, panes and source
+partitions are other ids.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from numpy.typing import NDArray
 from kernels import ids
 from kernels.hashing import hash_bytes
 from kernels.ids import IdSet
+from stream.detect.ingest.columns import Columns
 from stream.detect.ingest.events import Decoded
 from stream.detect.ingest.windows import (
     ALREADY_SENT,
     COUNTED,
     DUPLICATE,
+    TOO_MANY_MODELS,
+    TOO_MANY_VERSIONS,
     PartitionTime,
     Placement,
     grouped,
@@ -33,6 +37,7 @@ from stream.detect.ingest.windows import (
 from stream.detect.specs import DetectorSpec
 
 RollKey = tuple[int, int]  # pane; 0, or the part if it is later than `duplicates_for`
+ModelKey = tuple[str, str]  # model, version
 
 
 @dataclass(slots=True)
@@ -40,11 +45,32 @@ class Roll:
     """What one pane has had so far.
 
     before_ms  the watermark before the message at first_offset
+    versions   of each model
+    strangers  models that are not configured
+    names      of features, by model and version, that nobody announced
+    segments   values by model, version and configured segment
     """
 
     first_offset: int
     before_ms: int
     ids: IdSet = field(default_factory=ids.empty)
+    versions: dict[str, set[str]] = field(default_factory=dict)
+    strangers: int = 0
+    names: dict[ModelKey, set[str]] = field(default_factory=dict)
+    segments: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Called:
+    """The rolls of a fetch, and where its events stand in them.
+
+    index  (n,)  into rolls; -1 for events that are refused, or whose roll is closed
+    told   (n,)  NEW, SEEN or UNKEPT (kernels/ids.py) for the others
+    """
+
+    rolls: list[Roll]
+    index: NDArray[np.intp]
+    told: NDArray[np.int8]
 
 
 class Rolls:
@@ -54,27 +80,29 @@ class Rolls:
         self._spec, self._time = spec, time
         self._kept_parts = spec.time.duplicates_for_ms // spec.time.pane_ms
         self._open: dict[RollKey, Roll] = {}
-        self._streams: dict[tuple[str, str], np.uint64] = {}  # their hashes
+        self._streams: dict[ModelKey, np.uint64] = {}  # their hashes
 
-    def call(self, decoded: Decoded, placement: Placement) -> NDArray[np.bool_]:
-        """Mark duplicates in the placement's verdicts; returns (n,) whether an id is not kept.
+    def call(self, decoded: Decoded, placement: Placement) -> Called:
+        """Enter the events of a fetch, and write the verdicts of those that are not counted.
 
         An event whose parts were all sent before a restart is passed over: its roll is closed.
         """
-        verdicts, told = placement.verdicts, np.zeros(len(placement.verdicts), np.int8)
+        verdicts = placement.verdicts
         units = np.where(placement.parts <= self._kept_parts, 0, placement.parts)
         last = placement.panes + np.maximum(placement.parts, self._kept_parts)
         heard = (verdicts == COUNTED) | (verdicts == ALREADY_SENT)
         heard &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
-        hashes = self._hashes(decoded)
         keys, index = grouped(placement.panes, units, heard)
-        for at, key in enumerate(keys):
-            rows = np.flatnonzero(index == at)
-            roll = self._roll(key, int(rows[0]), decoded, placement)
-            roll.ids = ids.with_room(roll.ids, len(rows), self._spec.limits.max_ids)
-            ids.add(roll.ids, self._spec.limits.max_ids, hashes, rows, told)
-        verdicts[(told == ids.SEEN) & (verdicts == COUNTED)] = DUPLICATE
-        return np.asarray(told == ids.UNKEPT)
+        rolls = [
+            self._roll(key, int(np.argmax(index == at)), decoded, placement)
+            for at, key in enumerate(keys)
+        ]
+        called = Called(rolls, index, np.zeros(len(verdicts), np.int8))
+        self._admit(called, decoded, verdicts)
+        self._recognise(called, decoded)
+        repeated = (index >= 0) & (called.told == ids.SEEN)
+        verdicts[repeated & (verdicts == COUNTED)] = DUPLICATE
+        return called
 
     def close(self) -> None:
         """Forget the rolls of which nothing can come any more."""
@@ -99,11 +127,43 @@ class Rolls:
             roll = self._open[key] = Roll(first, before_ms)
         return roll
 
-    def _hashes(self, decoded: Decoded) -> NDArray[np.uint64]:
-        hashes = np.empty(len(decoded.times_ms), np.uint64)
+    def _admit(self, called: Called, decoded: Decoded, verdicts: NDArray[np.int8]) -> None:
+        """Refuse the models and versions for which a roll has no room, those that came last."""
+        new = list[tuple[int, int, Columns]]()
+        for run in decoded.runs:
+            places = called.index[run.rows]
+            for at, roll in enumerate(called.rolls):
+                if run.version not in roll.versions.get(run.model, ()) and (places == at).any():
+                    new.append((int(run.rows[np.argmax(places == at)]), at, run))
+        for _, at, run in sorted(new, key=lambda found: found[0]):
+            verdict = self._verdict(called.rolls[at], run.model, run.version)
+            if verdict != COUNTED:
+                rows = run.rows[called.index[run.rows] == at]
+                called.index[rows] = -1
+                verdicts[rows[verdicts[rows] == COUNTED]] = verdict
+
+    def _verdict(self, roll: Roll, model: str, version: str) -> int:
+        limits = self._spec.limits
+        if model not in roll.versions:
+            is_stranger = model not in self._spec.models
+            if is_stranger and roll.strangers >= limits.max_models:
+                return TOO_MANY_MODELS
+            roll.strangers += is_stranger
+            roll.versions[model] = set()
+        if len(roll.versions[model]) >= limits.max_versions:
+            return TOO_MANY_VERSIONS
+        roll.versions[model].add(version)
+        return COUNTED
+
+    def _recognise(self, called: Called, decoded: Decoded) -> None:
+        hashes = np.empty(len(called.index), np.uint64)
         for run in decoded.runs:
             hashes[run.rows] = run.ids ^ self._stream(run.model, run.version)
-        return hashes
+        limit = self._spec.limits.max_ids
+        for at, roll in enumerate(called.rolls):
+            rows = np.flatnonzero(called.index == at)
+            roll.ids = ids.with_room(roll.ids, len(rows), limit)
+            ids.add(roll.ids, limit, hashes, rows, called.told)
 
     def _stream(self, model: str, version: str) -> np.uint64:
         found = self._streams.get((model, version))

@@ -10,7 +10,8 @@ one; parts opened under the old one are finished there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from stream.detect.ingest.columns import (
     NULL_CODE,
     Column,
     Columns,
+    is_there,
     numbers_of,
     texts_of,
 )
@@ -39,7 +41,10 @@ from stream.detect.states import (
 )
 
 FIRST_SLOTS = 4
+LATENCY = "service.latency_ms"
 LATENCY_GRID = Grid(0.0, 32.0)  # 1/32 ms near zero, 3 % further out, up to 524 s
+
+NO_MASKS: Mapping[str, NDArray[np.bool_]] = MappingProxyType({})
 
 Slots = NDArray[np.int32]
 
@@ -237,8 +242,9 @@ class StreamSketches:
         self.reference = reference
         self._limits = limits
         self._features: dict[str, FeatureSketch] = {}
-        self._events = np.zeros((FIRST_SLOTS, 4), np.int64)  # in the order of close()
+        self._events = np.zeros((FIRST_SLOTS, 5), np.int64)  # in the order of close()
         self._free = list(range(FIRST_SLOTS))
+        self.announced = _announced(model, reference)
 
     @property
     def rows(self) -> int:
@@ -249,6 +255,14 @@ class StreamSketches:
     def open_slots(self) -> int:
         """Slots in use."""
         return len(self._events) - len(self._free)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it has seen so many features that a new one is better: most will not come back.
+
+        Features nobody announced can have other names in every pane.
+        """
+        return len(self._features) > len(self.announced) + 2 * self._limits.max_feature_names
 
     def open(self) -> int:
         """An empty slot."""
@@ -262,8 +276,8 @@ class StreamSketches:
 
     def close(self, slot: int) -> WindowState:
         """The slot's row; the slot is free again."""
-        events, errors, duplicates, unkept = self._events[slot].tolist()
-        state = WindowState(events=events, errors=errors, duplicates=duplicates, unkept=unkept)
+        events, errors, duplicates, unkept, dropped = self._events[slot].tolist()
+        state = WindowState(events, errors, 0, duplicates, unkept, dropped)
         for name, feature in self._features.items():
             row = feature.state(slot)
             if row is not None:
@@ -278,16 +292,29 @@ class StreamSketches:
             feature.reset(slot)
         self._free.append(slot)
 
-    def update(self, slots: Slots, columns: Columns) -> None:
-        """Add a run of events, each to the slot in slots (n,); -1 is skipped."""
+    def update(
+        self, slots: Slots, columns: Columns, dropped: Mapping[str, NDArray[np.bool_]] = NO_MASKS
+    ) -> None:
+        """Add a run of events, each to the slot in slots (n,); -1 is skipped.
+
+        dropped  by column the events (n,) of which it is left out
+        """
         counted = slots >= 0
         np.add.at(self._events[:, 0], slots[counted], 1)
         np.add.at(self._events[:, 1], slots[counted & columns.errors], 1)
         for name, column in columns.columns.items():
+            mine = slots if name not in dropped else self._without(slots, column, dropped[name])
+            if name in dropped and (mine < 0).all():
+                continue
             feature = self._features.get(name)
             if feature is None:
                 feature = self._features[name] = self._feature(name)
-            feature.update(slots, column)
+            feature.update(mine, column)
+
+    def _without(self, slots: Slots, column: Column, dropped: NDArray[np.bool_]) -> Slots:
+        left_out = slots[dropped & (slots >= 0) & is_there(column)]
+        np.add.at(self._events[:, 4], left_out, 1)
+        return np.where(dropped, np.int32(-1), slots)
 
     def note(self, duplicates: Slots, unkept: Slots) -> None:
         """Count events, each to its slot: repeated ones, and those whose ids are not kept."""
@@ -295,7 +322,7 @@ class StreamSketches:
         np.add.at(self._events[:, 3], unkept, 1)
 
     def _feature(self, name: str) -> FeatureSketch:
-        if name == "service.latency_ms":
+        if name == LATENCY:
             none = np.empty(0)
             return FeatureSketch(
                 len(self._events), "number", lambda n: NumberSketch(n, LATENCY_GRID, none), _never
@@ -314,6 +341,13 @@ class StreamSketches:
             lambda n: NumberSketch(n, grid, numbers),
             lambda n: CategorySketch(n, texts, limits),
         )
+
+
+def _announced(model: ModelSpec, reference: Reference | None) -> frozenset[str]:
+    """Columns that do not depend on what publishers think of."""
+    named = {f"feature.{name}" for name in model.features}
+    known = reference.state.features.keys() if reference else ()
+    return frozenset(named.union(known, ("prediction.score", "prediction.label", LATENCY)))
 
 
 def _never(_slots: int) -> Any:

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from stream.detect.specs import TimeSpec
 from stream.detect.times import NEVER_MS
 
-COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT, DUPLICATE = 0, 1, 2, 3, 4
+COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT = 0, 1, 2, 3
+DUPLICATE, TOO_MANY_MODELS, TOO_MANY_VERSIONS = 4, 5, 6  # by rolls.py
 FEW = 65_536  # entries of a table that is faster than sorting
 
 
@@ -56,7 +57,7 @@ class Placement(NamedTuple):
     panes      (n,) int64   index of the pane, event time // pane length
     parts      (n,) int64   0 in time, else panes between the event's own and that of its arrival
     before_ms  (n,) int64   watermark before the event
-    verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT; DUPLICATE by rolls.py
+    verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE or ALREADY_SENT, and those of rolls.py
     """
 
     panes: NDArray[np.int64]

@@ -81,6 +81,7 @@ def summarise(
         "late": state.late,
         "duplicates": state.duplicates,
         "duplicates_exact": not state.unkept,
+        "features_dropped": state.dropped,
         "features": features,
         "prediction": _prediction(state, comparisons),
         "service": _service(state, window.length_ms),

@@ -158,7 +158,30 @@ def test_a_bad_row_of_a_batch_is_refused_alone(columns: Any, reason: str, field:
 def test_a_bad_event_of_an_array_is_refused_alone() -> None:
     read = decode([event(1), 7, changed(id=None), [event(2)], event(3)])
     assert read.times_ms.tolist() == [at(1), at(3)]
-    assert [x.reason for x in read.dead] == ["not_object", "missing_field", "not_object"]
+    found = [(x.reason, x.field, x.count) for x in read.dead]
+    assert found == [("not_object", None, 2), ("missing_field", "id", 1)]
+
+
+@pytest.mark.parametrize("element", ["1", "{}", "[]", "null", '{"id":1}', '"' + "x" * 90 + '"'])
+def test_a_message_of_bad_events_has_one_dead_letter_that_counts_them(element: str) -> None:
+    n = 900_000 // (len(element) + 1)
+    letter = only(decode(f"[{','.join([element] * n)}]".encode()))
+    assert letter.count == n
+    assert len(letter.raw) == 3_072
+
+
+def test_a_dead_letter_stands_for_one_reason_in_one_field_of_one_message() -> None:
+    bad = [changed(id=None), changed(ts="soon"), changed(id=7), changed(id=None, ts="soon")]
+    read = decode([*bad, event(1)], [changed(ts="x"), changed(ts=-1)])
+    found = [(x.offset, x.reason, x.field, x.count) for x in read.dead]
+    assert found == [
+        (0, "missing_field", "id", 2),
+        (0, "bad_timestamp", "ts", 1),
+        (0, "wrong_type", "id", 1),
+        (1, "bad_timestamp", "ts", 2),
+    ]
+    assert "soon" in read.dead[1].detail
+    assert "'x'" in read.dead[3].detail
 
 
 def test_a_bad_message_does_not_harm_its_neighbours() -> None:
@@ -182,7 +205,7 @@ def test_a_message_may_hold_no_event(empty: Any) -> None:
 def test_a_batch_of_bad_rows_alone_leaves_no_run() -> None:
     read = decode(columnar([1, 2], {"ts": [None, "x"], "features": {"x": [1, 2]}}))
     assert read.runs == []
-    assert len(read.dead) == 2
+    assert [letter.count for letter in read.dead] == [2]
 
 
 def test_null_absent_and_nan_are_told_apart() -> None:

@@ -14,12 +14,11 @@ from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbo
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.partials import Partial
 from stream.detect.references import Reference
-from stream.detect.specs import FeatureSpec, LimitSpec, ModelSpec
+from stream.detect.specs import FeatureSpec, ModelSpec
 from tests.builders import (
     FAR_S,
     M,
     at,
-    columnar,
     event,
     ingestor,
     messages,
@@ -178,25 +177,6 @@ def test_a_row_that_was_used_before_starts_empty() -> None:
         for p in parts
     ]
     assert found == [(pane + 1, {f"c{pane}": pane + 1}) for pane in range(8)]
-
-
-def test_a_model_above_the_limit_is_refused_and_the_others_go_on() -> None:
-    worker = ingestor(spec(limits=LimitSpec(max_models=2)))
-    values = [event(i, model="abc"[i % 3]) for i in range(6)]
-    intake = feed(worker, *values, columnar([7], {}, model="b", version="2"))
-    assert reasons(intake) == [
-        ("too_many_models", 2),
-        ("too_many_models", 5),
-        ("too_many_models", 6),
-    ]
-    assert {p.stream.model for p in worker.finish().partials} == {"a", "b"}
-
-
-def test_an_event_refused_for_its_time_is_not_refused_for_its_model_too() -> None:
-    worker = ingestor(spec(limits=LimitSpec(max_models=1)))
-    feed(worker, event(300))
-    intake = feed(worker, event(5, model="o"), event(301, model="o"), first_offset=1)
-    assert sorted(reasons(intake)) == [("too_late", 1), ("too_many_models", 2)]
 
 
 @pytest.mark.parametrize(

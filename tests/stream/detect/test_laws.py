@@ -19,7 +19,15 @@ from tests.builders import MINUTE, at, by_key, columnar, cut, event, messages
 
 SPEC = DetectorSpec(
     time=MINUTE,
-    limits=LimitSpec(max_extra_categories=3, max_text=16, max_ids=3),
+    limits=LimitSpec(
+        max_extra_categories=3,
+        max_text=16,
+        max_ids=3,
+        max_feature_names=2,
+        max_segments=1,
+        max_models=1,
+        max_versions=1,
+    ),
     default=ModelSpec(
         name="*",
         lengths_ms=(60_000,),
@@ -141,7 +149,7 @@ def pieces(log: Messages, cuts: list[int]) -> Iterator[Messages]:
 
 def dead(intakes: list[Intake]) -> Counter[tuple[Any, ...]]:
     letters = (letter for intake in intakes for letter in intake.dead)
-    return Counter((x.offset, x.reason, x.field, x.detail) for x in letters)
+    return Counter((x.offset, x.reason, x.field, x.detail, x.count) for x in letters)
 
 
 @given(LOGS, st.lists(st.integers(1, 9), min_size=1, max_size=5))
@@ -159,9 +167,9 @@ def test_every_event_is_in_one_part_or_a_dead_letter(values: list[Any]) -> None:
     read = builders.decode(*values, limits=SPEC.limits)
     intakes = fed(log_of(values), [4])
     counted = sum(p.state.events for i in intakes for p in i.partials if not p.stream.segment)
-    refused = sum(len(intake.dead) for intake in intakes)
+    refused = sum(letter.count for intake in intakes for letter in intake.dead)
     refused += sum(intake.duplicates for intake in intakes)
-    assert counted + refused == len(read.times_ms) + len(read.dead)
+    assert counted + refused == len(read.times_ms) + sum(letter.count for letter in read.dead)
     assert counted == sum(sum(intake.counted.values()) for intake in intakes)
 
 
@@ -170,13 +178,20 @@ def test_every_event_is_in_one_part_or_a_dead_letter(values: list[Any]) -> None:
 def test_an_event_is_in_the_part_a_plain_watermark_says(values: list[Any]) -> None:
     log = log_of(values)
     intakes = fed(log, [4])
-    found = Counter[tuple[int, int]]()
+    found, refused = Counter[tuple[int, int]](), 0
     for one in (p for i in intakes for p in i.partials if not p.stream.segment):
         found[one.pane, one.part] += one.state.events + one.state.duplicates
-    untimely = Counter(
-        x.reason for i in intakes for x in i.dead if x.reason in ("too_late", "too_far_ahead")
-    )
-    assert (found, untimely) == plainly_placed(log)
+    untimely = Counter[str]()
+    for letter in (x for i in intakes for x in i.dead):
+        if letter.reason in ("too_late", "too_far_ahead"):
+            untimely[letter.reason] += letter.count
+    for letter in (x for i in intakes for x in i.dead):
+        if letter.reason in ("too_many_models", "too_many_versions"):
+            refused += letter.count
+    placed, expected = plainly_placed(log)
+    assert untimely == expected
+    assert found.total() + refused == placed.total()
+    assert found <= placed
 
 
 def plainly_placed(log: Messages) -> tuple[Counter[tuple[int, int]], Counter[str]]:

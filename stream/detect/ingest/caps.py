@@ -1,0 +1,69 @@
+"""Caps: what one model may cost; the rest of it left out or folded, first come first served.
+
+In    a run of events, and the rolls they stand in (rolls.py)
+Out   per feature the events for which it is left out; segments with `_other` for those beyond
+Not   models and versions beyond a cap, which are refused (rolls.py)
+
+Who comes first is decided by the log alone: by event, then by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import ids
+from stream.detect.ingest.columns import Columns, is_there
+from stream.detect.ingest.rolls import Called
+
+OTHER = "_other"
+Mask = NDArray[np.bool_]
+
+
+def beyond(called: Called, run: Columns, announced: Collection[str], limit: int) -> dict[str, Mask]:
+    """By column the events (n,) whose roll has no room for the feature; mostly none.
+
+    announced  columns that always have room, and need none
+    limit      further names of features per roll, model and version
+    """
+    out: dict[str, Mask] = {}
+    places = called.index[run.rows]
+    for at, roll in enumerate(called.rolls):
+        known = roll.names.setdefault((run.model, run.version), set())
+        fresh = [name for name in run.columns if name not in known and name not in announced]
+        if not fresh:
+            continue
+        mine = (places == at) & (called.told[run.rows] != ids.SEEN)
+        for name in _in_order(run, fresh, mine):
+            if len(known) < limit:
+                known.add(name)
+            else:
+                out.setdefault(name, np.zeros(len(places), np.bool_))[places == at] = True
+    return out
+
+
+def _in_order(run: Columns, names: list[str], mine: Mask) -> list[str]:
+    """The columns that some of these events have, by the first that has it, then by name."""
+    masks = ((name, mine & is_there(run.columns[name])) for name in names)
+    return [name for _, name in sorted((int(np.argmax(m)), name) for name, m in masks if m.any())]
+
+
+def folded(called: Called, run: Columns, name: str, values: list[str], limit: int) -> list[str]:
+    """The segments of a run ("" is none) with `NAME=_other` where a roll has no room for more."""
+    places = called.index[run.rows]
+    for at, roll in enumerate(called.rolls):
+        rows = np.flatnonzero(places == at).tolist()
+        known = roll.segments.setdefault((run.model, run.version, name), {""})
+        fresh = {values[row] for row in rows} - known
+        if len(known) + len(fresh) <= limit + 1:
+            known |= fresh
+            continue
+        values = list(values)
+        for row in rows:
+            if values[row] not in known and len(known) <= limit:
+                known.add(values[row])
+            if values[row] not in known:
+                values[row] = f"{name}={OTHER}"
+    return values
