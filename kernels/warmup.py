@@ -33,11 +33,13 @@ from kernels.sketches import (
     heavy,
     hyperloglog,
     logbins,
+    magnitudes,
     moments,
     residuals,
     rows,
     scores,
     values,
+    vectors,
 )
 
 Entry = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -70,6 +72,7 @@ def entries() -> Iterator[Entry]:
     yield from _covariance()
     yield from _heavy()
     yield from _outcomes()
+    yield from _vectors()
     yield from _measures()
     yield from _joint_measures()
     yield from _sequential()
@@ -204,6 +207,20 @@ def _outcomes() -> Iterator[Entry]:
         yield read, (ranked, 0)
     yield scores.calibration, (ranked, 0, np.zeros((10, 3)))
     yield scores.reset, (ranked, 0)
+
+
+def _vectors() -> Iterator[Entry]:
+    slots, flat, ends = np.zeros(1, np.int32), np.ones(2), np.full(1, 2, np.int64)
+    state, sizes = vectors.empty(1, 2), magnitudes.empty(1)
+    yield vectors.update, (state, slots, flat, ends)
+    yield vectors.merge, (state, slots, vectors.empty(1, 2))
+    yield vectors.norms, (flat, ends, np.zeros(1))
+    yield vectors.cosines, (flat, ends, np.ones(2), np.zeros(1))
+    yield vectors.reset, (state, 0)
+    yield magnitudes.update, (sizes, slots, np.ones(1))
+    yield magnitudes.merge, (sizes, slots, magnitudes.empty(1))
+    yield magnitudes.mean, (sizes, 0)
+    yield magnitudes.reset, (sizes, 0)
 
 
 def _measures() -> Iterator[Entry]:

@@ -22,11 +22,13 @@ from kernels.sketches import (
     heavy,
     hyperloglog,
     logbins,
+    magnitudes,
     moments,
     residuals,
     rows,
     scores,
     values,
+    vectors,
 )
 from tests.laws import MANY, SLOTS, Sketch, Slots, State
 
@@ -186,6 +188,16 @@ def _read_confusion(state: confusion.Confusion, slot: int) -> NDArray[np.float64
     return np.array([confusion.accuracy(state, slot), confusion.macro_f1(state, slot)])
 
 
+def _arrays(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Arrays of one length, some of them with what is not finite in them."""
+    return np.where(rng.random((n, WIDTH)) < 0.02, np.nan, rng.normal(1.0, 2.0, (n, WIDTH)))
+
+
+def _add_arrays(state: vectors.Vectors, slots: Slots, arrays: NDArray[np.float64]) -> None:
+    ends = np.arange(1, len(arrays) + 1) * WIDTH
+    vectors.update(state, slots, np.ascontiguousarray(arrays).reshape(-1), ends)
+
+
 SKETCHES = (
     _moments("moments", 10.0, 1.0 / 3.0),
     _moments("moments without shift", np.nan, 1.0),
@@ -301,5 +313,35 @@ SKETCHES = (
         observe=_read_scores,
         pack=scores.pack,
         unpack=scores.unpack,
+    ),
+    Sketch(
+        name="magnitudes",
+        empty=magnitudes.empty,
+        grow=magnitudes.grow,
+        reset=magnitudes.reset,
+        update=magnitudes.update,
+        merge=magnitudes.merge,
+        draw=_numbers,
+        weigh=lambda x: int(np.isfinite(x).sum()),
+        weight=lambda state: int(state.count.sum()),
+        counts=lambda state: state.count,
+        observe=lambda state, slot: np.array([magnitudes.mean(state, slot)]),
+    ),
+    Sketch(
+        name="vectors",
+        empty=lambda n_slots: vectors.empty(n_slots, WIDTH),
+        grow=vectors.grow,
+        reset=vectors.reset,
+        update=_add_arrays,
+        merge=vectors.merge,
+        draw=_arrays,
+        weigh=len,
+        weight=lambda state: int(state.count.sum() + state.apart.sum()),
+        counts=lambda state: np.column_stack([state.length, state.count, state.apart]),
+        observe=lambda state, slot: np.append(
+            vectors.means(state, slot), vectors.variances(state, slot)
+        ),
+        pack=vectors.pack,
+        unpack=vectors.unpack,
     ),
 )

@@ -14,6 +14,9 @@ heavy     most frequent unknown values        too large by at most n / capacity 
 scores    AUC, log loss, RIG, calibration     log loss 0.0005 nats, AUC as it says   30768
 confusion classes, true and predicted         exact                                  8 per pair
 residuals RMSE, MAE, bias, MAPE               rounding                               56
+vectors   mean, variance of each dimension    rounding                               16 d
+magnitudes
+          mean of |x|                         rounding                               16
 
 All have `empty(n_slots)`, `grow(state, n_slots)`, `reset(state, slot)`, `update(state, slots, …)`
 and `merge(into, slots, other)`. The bytes are those of the arrays; for sending, counts are packed

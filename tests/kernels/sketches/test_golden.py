@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from kernels.missing import ABSENT, NULL
-from kernels.sketches import confusion, covariance, heavy, hyperloglog, residuals, rows, scores
+from kernels.sketches import (
+    confusion,
+    covariance,
+    heavy,
+    hyperloglog,
+    residuals,
+    rows,
+    scores,
+    vectors,
+)
 
 GOLDEN = Path(__file__).parents[2] / "data" / "sketches_golden.json"
 N = 50
@@ -74,6 +83,13 @@ def _scores() -> bytes:
     return scores.pack(state, 0)
 
 
+def _vectors() -> bytes:
+    flat, ends = COLUMNS.T.ravel(), np.arange(3, 3 * N + 1, 3)
+    state = vectors.empty(1, 3)
+    vectors.update(state, SLOTS, np.append(flat, 1.0), np.append(ends[1:], 3 * N + 1))
+    return vectors.pack(state, 0)
+
+
 PACKED: dict[str, Callable[[], bytes]] = {
     "hyperloglog": _hyperloglog,
     "rows": _rows,
@@ -83,6 +99,7 @@ PACKED: dict[str, Callable[[], bytes]] = {
     "confusion": _confusion,
     "residuals": _residuals,
     "scores": _scores,
+    "vectors": _vectors,
 }
 
 

@@ -50,7 +50,7 @@ def test_scores_keep_what_they_promise(name: str) -> None:
 
 def test_few_scores_share_a_cell_so_that_auc_is_nearly_exact() -> None:
     p, labels = probabilities("normal")
-    assert scores.auc(scored(p, labels), 0)[1] < 0.01
+    assert scores.auc(scored(p, labels), 0)[1] < 0.02
 
 
 def test_calibration_puts_neighbours_together() -> None:
