@@ -167,6 +167,7 @@ class JudgeAgent:
             case Assigned():
                 self._judges[event.partition] = self._detector.judge(
                     topic=self._topics["predictions"],
+                    partitions=event.partitions,
                     next_offset=event.offset,
                     progress=JudgeProgress(**orjson.loads(event.metadata or b"{}")),
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stream.cli.options import config, settings_of
-from stream.detect.judge.rules import level_of
+from stream.detect.judge.levels import level_of
 from stream.detect.specs import ModelSpec
 from stream.settings.units import written
 

@@ -49,14 +49,16 @@ class Detector:
         self,
         *,
         topic: str = "predictions",
+        partitions: int = 1,
         next_offset: int = 0,
         progress: JudgeProgress | None = None,
     ) -> Judge:
-        """The judge side of one partition of the partials topic, from next_offset on."""
+        """The judge side of one of the partials topic's partitions, from next_offset on."""
         return Judge(
             self.spec,
             self._reference_of,
             topic=topic,
+            partitions=partitions,
             next_offset=next_offset,
             progress=progress,
         )

@@ -87,6 +87,7 @@ class RuleSpec:
     length_ms: int | None = None  # which window length; None = the model's first
     hold: int = 1  # breaching windows in a row before the alert fires
     keep_firing: int = 1  # windows in a row without breach before it resolves
+    sequential: bool = False  # adds up the evidence of window after window: for slow drift
     runbook: str | None = None
 
 
@@ -104,6 +105,9 @@ class ModelSpec:
     rules: tuple[RuleSpec, ...] = ()
     false_alarms_per_week: float = 1.0
     keep_previous: bool = True  # compare with the previous window too
+    power: float = 0.8  # the chance a window should have to find a change of `power_psi`
+    power_psi: float = 0.25
+    widen_ms: int = DAY_MS  # how far windows are merged to get there; 0 is not at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ def _model(name: str, raw: object, common: _Common) -> tuple[ModelSpec, Path | N
         feature: feature_spec(feature, data, (*place, "features", feature), mistakes)
         for feature, data in mistakes.mapping(section.features, (*place, "features")).items()
     }
+    power, power_psi = section.power or common.defaults.power
     spec = ModelSpec(
         name=name,
         owner=section.owner or common.defaults.owner,
@@ -96,6 +97,9 @@ def _model(name: str, raw: object, common: _Common) -> tuple[ModelSpec, Path | N
         features=features,
         false_alarms_per_week=section.false_alarms or common.defaults.false_alarms,
         keep_previous=reference.previous != "none",
+        power=power,
+        power_psi=power_psi,
+        widen_ms=common.defaults.widen if section.widen is None else section.widen,
     )
     context = RuleContext(spec, mistakes, lengths_known=common.windows.sound and own.sound())
     rules = _rules(section.rules, place, context)
@@ -122,6 +126,9 @@ def _default_model(defaults: DefaultsSection, windows: Windows) -> ModelSpec:
         lengths_ms=windows.lengths_ms,
         rules=default_rules({}),
         false_alarms_per_week=defaults.false_alarms,
+        power=defaults.power[0],
+        power_psi=defaults.power[1],
+        widen_ms=defaults.widen,
     )
 
 

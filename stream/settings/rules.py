@@ -86,13 +86,14 @@ def rule_spec(raw: object, place: Place, context: RuleContext) -> RuleSpec:
         length_ms=section.window,
         hold=section.hold or (CONFIRMED if _is_budgeted_drift(section) else 1),
         keep_firing=section.keep_firing,
+        sequential=section.sequential,
         runbook=section.runbook or context.model.runbook,
     )
 
 
 def _is_budgeted_drift(section: RuleSection) -> bool:
     is_drift = section.measure is not None and section.measure not in QUALITY_MEASURES
-    return is_drift and section.above is None
+    return is_drift and section.above is None and not section.sequential
 
 
 def _kind(section: RuleSection) -> str:
@@ -126,7 +127,19 @@ def _check_condition(checked: Checked[RuleSection], mistakes: Mistakes) -> None:
             mistakes.add(place, f"{name} needs a level; accepted: above with a number")
     if "below" in checked.given and "measure" in checked.given:
         mistakes.add((*place, "below"), "a measure can only be too large; accepted: above")
+    if section.sequential:
+        _check_sequential(checked, mistakes)
     _check_levels(checked, mistakes)
+
+
+def _check_sequential(checked: Checked[RuleSection], mistakes: Mistakes) -> None:
+    """Evidence is added up for one measure alone, and the budget says how much it takes."""
+    if checked.section.measure != "psi":
+        text = "evidence is added up by psi only; accepted: measure: psi"
+        mistakes.add((*checked.place, "sequential"), text)
+    for key in sorted(checked.given & {"above", "for"}):
+        text = "the budget says how much evidence it takes; accepted: leave it out"
+        mistakes.add((*checked.place, key), text)
 
 
 def _check_levels(checked: Checked[RuleSection], mistakes: Mistakes) -> None:

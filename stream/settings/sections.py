@@ -202,6 +202,8 @@ class DefaultsSection(Section):
     owner: Text = "unowned"
     runbook: Annotated[str | None, BeforeValidator(words.text)] = None
     false_alarms: Annotated[float, BeforeValidator(units.alarms_per_week)] = 1.0
+    power: Annotated[tuple[float, float], BeforeValidator(units.power)] = (0.8, 0.25)
+    widen: Duration = 86_400_000
 
 
 class LimitsSection(Section):
@@ -228,6 +230,8 @@ class ModelSection(Section):
     ] = None
     segments: Texts = ()
     false_alarms: Annotated[float | None, BeforeValidator(units.alarms_per_week)] = None
+    power: Annotated[tuple[float, float] | None, BeforeValidator(units.power)] = None
+    widen: Annotated[int | None, BeforeValidator(units.duration_ms)] = None
     window: Any = None
     reference: Any = None
     features: Any = None
@@ -275,6 +279,7 @@ class RuleSection(Section):
     window: Annotated[int | None, BeforeValidator(units.duration_ms)] = None
     hold: Annotated[int | None, BeforeValidator(units.windows), Field(alias="for")] = None
     keep_firing: Annotated[int, BeforeValidator(units.windows)] = 1
+    sequential: Annotated[bool, BeforeValidator(_flag)] = False
     runbook: Annotated[str | None, BeforeValidator(words.text)] = None
 
     @classmethod

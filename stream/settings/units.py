@@ -27,6 +27,7 @@ MAX_DURATION_MS = 366 * 86_400_000
 
 _PER_WEEK = {"hour": 168.0, "day": 7.0, "week": 1.0, "month": 7 / 30.4375, "year": 7 / 365.25}
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s+per\s+(hour|day|week|month|year)")
+_POWER = re.compile(r"(\d{1,2}(?:\.\d{1,6})?)%\s+at\s+psi\s+(\d{1,3}(?:\.\d{1,6})?)")
 _WINDOWS = re.compile(r"(\d{1,9})(?:\s+windows?)?")
 MAX_WINDOWS = 1_000
 _BYTES = re.compile(r"(\d{1,12})\s*(B|KiB|MiB)?")
@@ -98,6 +99,16 @@ def alarms_per_week(value: object) -> float:
         hint = "accepted: a number above 0 per hour, day, week, month or year, such as 1 per week"
         raise ValueError(f"{shown(value)} is not a budget; {hint}")
     return float(found[1]) * _PER_WEEK[found[2]]
+
+
+def power(value: object) -> tuple[float, float]:
+    """What a window should find, such as `80% at psi 0.25`: a chance below 1, and the change."""
+    found = _POWER.fullmatch(value.strip()) if isinstance(value, str) else None
+    chance, psi = (float(found[1]) / 100, float(found[2])) if found else (0.0, 0.0)
+    if not (0.0 < chance < 1.0 and psi > 0.0):
+        hint = "accepted: a chance and a change above 0, such as 80% at psi 0.25"
+        raise ValueError(f"{shown(value)} is not a power; {hint}")
+    return chance, psi
 
 
 def windows(value: object) -> int:

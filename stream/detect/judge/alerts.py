@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.detect.judge import causes
+from stream.detect.judge.enough import budget, sizing
+from stream.detect.judge.findings import BREACH, OK, Finding, Reading
 from stream.detect.judge.gather import Window
-from stream.detect.judge.rules import BREACH, OK, Finding, Reading
 from stream.detect.judge.summaries import digest, tidy
 from stream.detect.specs import ModelSpec
 from stream.detect.states import Stream
@@ -78,9 +79,14 @@ class AlertBook:
     def _advance(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
         """The life cycle's next step; the reason to tell of it, if there is one."""
         if finding.verdict == BREACH:
-            alert.breaches, alert.clears = alert.breaches + 1, 0
+            # A wide window stands for as many as have to agree.
+            stands_for = finding.rule.hold if finding.windows > 1 else 1
+            alert.breaches, alert.clears = alert.breaches + stands_for, 0
             return self._breach(alert, finding, reading)
         if finding.verdict != OK:
+            # Too small to end an alert, but it did not agree with the window before.
+            if finding.is_small and not alert.is_firing:
+                alert.breaches = 0
             return None
         if alert.is_firing and not _is_clear(finding):
             alert.clears = 0
@@ -113,7 +119,7 @@ class AlertBook:
                 alert.is_firing, alert.since, alert.clears = True, window, 0
                 return "corrected"
             return None
-        if told not in ("first", "changed", "corrected"):
+        if told not in ("first", "changed", "corrected") or finding.is_small:
             return None
         if alert.since == window:
             alert.is_firing, alert.breaches = False, 0
@@ -157,6 +163,7 @@ class AlertBook:
                 "feature": _feature_name(finding.feature),
                 "window": {"start": summary["start"], "end": summary["end"]},
                 "measure": _measure(finding),
+                "budget": budget(finding),
                 "summary": words,
                 "evidence": _evidence(finding, reading),
                 "causes": hinted,
@@ -175,7 +182,9 @@ def _is_clear(finding: Finding) -> bool:
     rule = finding.rule
     if rule.below is not None:
         return rule.above is not None or finding.value * CLEAR >= rule.below
-    return not abs(finding.value) > CLEAR * abs(finding.threshold) or finding.threshold <= 0
+    noise = finding.null_expectation or 0.0  # in small windows most of the value, and no drift
+    bound = noise + CLEAR * (abs(finding.threshold) - noise)
+    return not abs(finding.value) > bound or finding.threshold <= 0
 
 
 def _names_values(finding: Finding) -> bool:
@@ -195,6 +204,8 @@ def _measure(finding: Finding) -> dict[str, Any]:
         "p_value": finding.p_value,
         "q_value": finding.q_value,
         "level": finding.level,
+        "windows": finding.windows,
+        **sizing(finding),
         "n": finding.n,
         "n_reference": finding.n_reference,
         "reference": finding.reference,

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.detect.judge.findings import Finding, Reading
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.rules import Finding, Reading
 from stream.detect.states import FeatureState, NumberState
 
 SPREAD = np.array([0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95])

@@ -18,13 +18,15 @@ from kernels.measures import significance
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import rules
 from stream.detect.judge.alerts import AlertBook
+from stream.detect.judge.enough import sentence_of, sizing
+from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
 from stream.detect.judge.gather import Due, Gather, Orphan
-from stream.detect.judge.measures import Comparison, compare
-from stream.detect.judge.rules import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
+from stream.detect.judge.measures import Comparison, compare, weigh
+from stream.detect.judge.past import Past
 from stream.detect.judge.summaries import digest, summarise, tidy
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
-from stream.detect.specs import DetectorSpec
+from stream.detect.specs import WEEK_MS, DetectorSpec
 from stream.detect.states import FeatureState, Stream, WindowState
 from stream.detect.times import NEVER_MS
 
@@ -61,6 +63,8 @@ class Judge:
     """The judge side of one partition of the partials topic.
 
     After a restart it reads again what may still be revised, and judges it in silence.
+
+    partitions  how many judges there are: the budget of segments is shared between them
     """
 
     def __init__(
@@ -69,10 +73,12 @@ class Judge:
         reference_of: ReferenceOf,
         *,
         topic: str = "predictions",
+        partitions: int = 1,
         next_offset: int = 0,
         progress: JudgeProgress | None = None,
     ) -> None:
         self._spec = spec
+        self._partitions = partitions
         self._progress = progress or JudgeProgress()
         self._told_to = self._progress.told_to
         self._is_catching_up = next_offset < self._progress.told_to
@@ -80,6 +86,7 @@ class Judge:
         self._topic = topic
         self._gather = Gather(spec, next_offset=next_offset)
         self._books: dict[Stream, AlertBook] = {}
+        self._pasts: dict[Stream, Past] = {}
         self._previous: dict[tuple[Stream, int], Reference] = {}
 
     @property
@@ -129,22 +136,40 @@ class Judge:
         stream = due.window.stream
         model = self._spec.model(stream.model)
         references = self._references(due)
-        comparisons = _compare(due, references)
+        ids = {name: reference.id for name, reference in references.items()}
+        past = self._pasts.setdefault(stream, Past())
+        past.follow(ids)
+        comparisons = _compare(due, references, past)
         by_feature: dict[str, dict[str, Comparison]] = {}
         for name, compared in comparisons.items():
             for feature, comparison in compared.items():
                 by_feature.setdefault(feature, {})[name] = comparison
-        ids = {name: reference.id for name, reference in references.items()}
         summary = summarise(due, by_feature, ids, self._spec.config_hash, self._topic)
-        reading = Reading(due, summary, references, comparisons)
+        segments = self._segments(due)
+        reading = Reading(due, summary, references, comparisons, past, segments)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
         _write_verdicts(summary, findings)
         book = self._books.get(stream)
         if book is None:
             book = self._books[stream] = AlertBook(stream, model, self._spec.config_hash)
         alerts = book.observe(findings, reading)
+        if not due.revision:
+            past.learn(due.window.length_ms, due.window.end_ms, comparisons)
         self._keep_as_previous(due, findings)
         return tidy(summary), alerts
+
+    def _segments(self, due: Due) -> int:
+        """Among how many segments the model's budget for them is shared."""
+        model, version, segment = due.window.stream
+        if not segment:
+            return 1
+        since_ms = due.window.end_ms - WEEK_MS
+        seen = sum(
+            1
+            for stream, past in self._pasts.items()
+            if stream[:2] == (model, version) and stream.segment and past.last_ms > since_ms
+        )
+        return max(seen, 1) * self._partitions
 
     def _references(self, due: Due) -> dict[str, Reference]:
         stream = due.window.stream
@@ -174,7 +199,9 @@ class Judge:
         )
 
 
-def _compare(due: Due, references: Mapping[str, Reference]) -> dict[str, dict[str, Comparison]]:
+def _compare(
+    due: Due, references: Mapping[str, Reference], past: Past
+) -> dict[str, dict[str, Comparison]]:
     """Every feature of the window beside every reference, with q-values over the features."""
     state = due.state
     if state is None:
@@ -188,6 +215,8 @@ def _compare(due: Due, references: Mapping[str, Reference]) -> dict[str, dict[st
             if not feature.startswith("service.")
             and (comparison := _compare_feature(feature, state, reference))
         }
+        for comparison in found.values():
+            weigh(comparison, past.noise(due.window.length_ms, name, comparison))
         p_values = np.array([c.p_values.get("psi", nan) for c in found.values()])
         q_values = significance.benjamini_hochberg(p_values) if len(found) else p_values
         for comparison, q_value in zip(found.values(), q_values.tolist(), strict=True):
@@ -215,6 +244,8 @@ def _write_verdicts(summary: dict[str, Any], findings: list[Finding]) -> None:
             if measures is not None:
                 told = measures.get("verdict", NO_DATA)
                 measures["verdict"] = max(told, finding.verdict, key=RANK.index)
+                measures.update(sizing(finding))
+    summary["summary"] = sentence_of(summary, findings)
 
 
 def _bodies(summary: dict[str, Any], feature: str | None) -> list[dict[str, Any]]:

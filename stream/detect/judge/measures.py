@@ -12,19 +12,17 @@ Wasserstein and moments are of the observed values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log, nan, sqrt
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, kolmogorov
 
 from kernels.measures import distances, divergences, significance
 from kernels.sketches import logbins, moments
+from stream.detect.judge import chances
+from stream.detect.judge.noise import INDEPENDENT, SMALLEST_N, Noise, chi_square, p_value
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, NumberState
-
-SMALLEST_N = 30  # values on either side; with fewer no measure is given
-SMALLEST_EXPECTED = 5.0  # per bin in the chance level; rarer bins are pooled (Cochran 1954)
 
 Counts = NDArray[np.float64]
 
@@ -61,6 +59,10 @@ class Comparison:
     p_values: dict[str, float] = field(default_factory=dict)
     null_expectation: dict[str, float] = field(default_factory=dict)
     q_value: float = nan
+    statistic: float = nan  # chi-square with rare bins pooled, and its degrees of freedom
+    freedom: int = 0
+    observed: tuple[int, int] = (0, 0)  # finite values of window and reference
+    noise: Noise = INDEPENDENT
 
 
 def compare(
@@ -79,7 +81,7 @@ def compare(
         return None
     comparison.kind = kind
     if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
-        _measure_bins(comparison)
+        measure_bins(comparison)
     return comparison
 
 
@@ -206,9 +208,7 @@ def _measure_values(comparison: Comparison, now: NumberState, known: NumberState
         "wasserstein": wasserstein,
         "wasserstein_normed": wasserstein / spread,
     }
-    effective = sqrt(now.count * known.count / (now.count + known.count))
-    p_value = float(kolmogorov(ks * effective))
-    comparison.p_values |= dict.fromkeys(ON_VALUES, p_value)
+    comparison.observed = (now.count, known.count)
 
 
 def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64], Counts, Counts]:
@@ -233,31 +233,41 @@ def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64
     )
 
 
-def _measure_bins(comparison: Comparison) -> None:
+def measure_bins(comparison: Comparison) -> None:
     """Everything that is read off the two histograms, and its chance level."""
     before, now = comparison.reference, comparison.current
     values = _on_bins(before, now)
     observed = _on_bins(before[:-1], now[:-1])
     values |= {name: observed[name.removesuffix("_observed")] for name in OBSERVED}
     comparison.values |= {name: float(value) for name, value in values.items()}
-    pooled_before, pooled_now = significance.pooled(before, now, SMALLEST_EXPECTED)
-    freedom = int(np.count_nonzero(pooled_before + pooled_now)) - 1
-    noise = 1 / before.sum() + 1 / now.sum()
-    if freedom < 1:
-        p_value = 1.0
-    else:
-        # PSI / noise has this law too, but only for large n: an empty bin of forty events makes it
-        # explode. On car loan, 605 quiet windows of 41 events, it gave p < 0.01 in 3.1 % of them.
-        p_value = float(chdtrc(freedom, significance.chi_square(pooled_before, pooled_now)[0]))
-    comparison.p_values |= dict.fromkeys(ON_BINS + OBSERVED, p_value)
-    expected = max(int(np.count_nonzero(before + now)) - 1, 0) * noise
-    distance = sqrt(expected / (8 * log(2)))
-    comparison.null_expectation = {
-        "psi": expected,
-        "psi_observed": expected,
-        "jensen_shannon": distance,
-        "jensen_shannon_observed": distance,
-    }
+    comparison.statistic, comparison.freedom = chi_square(before, now)
+    weigh(comparison, comparison.noise)
+
+
+def weigh(comparison: Comparison, noise: Noise) -> None:
+    """Give every measure its chance, and what it is on average, on data that vary like this."""
+    comparison.noise = noise
+    n, m = comparison.current.sum(), comparison.reference.sum()
+    if "psi" in comparison.values:
+        # PSI / (1/n + 1/m) has the law of chi-square too, but only for large n: an empty bin of
+        # forty events makes it explode. On car loan, 605 quiet windows of 41 events, it gave
+        # p < 0.01 in 3.1 % of them.
+        chance = p_value(comparison.statistic, comparison.freedom, n, m, noise)
+        comparison.p_values |= dict.fromkeys(ON_BINS + OBSERVED, chance)
+        bins = int(np.count_nonzero(comparison.reference + comparison.current))
+        effective = n / noise.factor
+        psi = chances.psi_expectation(effective, m, bins)
+        distance = chances.jensen_shannon_expectation(effective, m, bins)
+        comparison.null_expectation = {
+            "psi": psi,
+            "psi_observed": psi,
+            "jensen_shannon": distance,
+            "jensen_shannon_observed": distance,
+        }
+    if "ks" in comparison.values:
+        n_values, m_values = comparison.observed
+        chance = chances.ks_chance(comparison.values["ks"], n_values / noise.doubted, m_values)
+        comparison.p_values |= dict.fromkeys(ON_VALUES, chance)
 
 
 def _on_bins(before: Counts, now: Counts) -> dict[str, float]:

@@ -15,8 +15,8 @@ from stream.detect.judge.measures import (
     ON_BINS,
     ON_VALUES,
     Comparison,
-    _measure_bins,
     compare,
+    measure_bins,
 )
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, WindowState
@@ -233,7 +233,7 @@ def test_an_alarm_budget_holds_far_out_in_the_tail(
 
 def _p_value(before: NDArray[np.int64], now: NDArray[np.int64]) -> float:
     compared = Comparison("c", "category", [], before.astype(float), now.astype(float), 0, 0)
-    _measure_bins(compared)
+    measure_bins(compared)
     return compared.p_values["psi"]
 
 

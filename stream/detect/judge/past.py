@@ -1,0 +1,165 @@
+"""Past: what the judge of a stream knows from windows that are over, beside its alerts.
+
+In    the comparisons of each window, in event time
+Out   the noise of each feature; half-filled wide windows; evidence of sequential rules
+Not   what follows from it (noise.py, widening.py, sequential.py); alerts (alerts.py)
+
+Everything here is small and has the form of JSON, for it has to outlive restarts. A window is
+learnt once: neither a revision nor a window that is judged again after a restart changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stream.detect.judge import noise
+from stream.detect.judge.measures import Comparison
+from stream.detect.judge.noise import Counts, Noise
+from stream.detect.times import NEVER_MS
+
+MOST_BINS = 64  # kept of a feature; what is rarer in the reference is one bin
+PREVIOUS = "previous"  # the reference that is the window before: nothing of it has to be kept
+
+
+@dataclass(slots=True)
+class Trace:
+    """How a feature varies from window to window of one length, on the bins of one reference.
+
+    ratios  of the last windows, each beside the one before it; see noise.py
+    last    counts of the last window; empty if there is none on these bins
+    """
+
+    ratios: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+
+    def learn(self, comparison: Comparison, is_beside_previous: bool) -> None:
+        """Take one window in."""
+        if is_beside_previous:
+            before, now = comparison.reference, comparison.current
+        else:
+            now = coarse(comparison).current
+            before, self.last = np.array(self.last), now.tolist()
+        if before.size == now.size:
+            ratio = noise.ratio(before, now)
+            if ratio is not None:
+                self.ratios = [*self.ratios, float(f"{ratio:.4g}")][-noise.KEPT :]
+
+
+@dataclass(slots=True)
+class Block:
+    """Consecutive windows that are judged together: since when, how many, and their counts."""
+
+    start_ms: int
+    windows: int
+    counts: list[float]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Of a sequential rule: its logarithm, and since when it grows."""
+
+    log: float = 0.0
+    since_ms: int = NEVER_MS
+
+
+@dataclass(slots=True)
+class Past:
+    """Of one stream.
+
+    learnt_to   by window length, the end of the last window that was learnt
+    references  ids by name: counts on the bins of one mean nothing on those of another
+    traces      by window length, reference and feature
+    blocks      by rule and feature, and `evidence` likewise
+    sizes       of windows that can fire, and that find what they should: computed once, not kept
+    """
+
+    learnt_to: dict[int, int] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    traces: dict[tuple[int, str, str], Trace] = field(default_factory=dict)
+    blocks: dict[tuple[str, str], Block] = field(default_factory=dict)
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    sizes: dict[tuple[object, ...], tuple[int | None, int | None]] = field(default_factory=dict)
+
+    def is_new(self, length_ms: int, end_ms: int) -> bool:
+        """Whether a window was not learnt yet."""
+        return end_ms > self.learnt_to.get(length_ms, NEVER_MS)
+
+    @property
+    def last_ms(self) -> int:
+        """The end of the last window of any length."""
+        return max(self.learnt_to.values(), default=NEVER_MS)
+
+    def follow(self, references: Mapping[str, str]) -> None:
+        """These references are used now, by name their id."""
+        kept = {name: id_ for name, id_ in references.items() if name != PREVIOUS}
+        if kept == self.references:
+            return
+        self.references = kept
+        self.blocks.clear()
+        self.evidence.clear()
+        self.sizes.clear()
+        for trace in self.traces.values():
+            trace.last = []
+
+    def noise(self, length_ms: int, reference: str, comparison: Comparison) -> Noise:
+        """The noise to judge a feature with."""
+        trace = self.traces.get((length_ms, reference, comparison.feature), Trace())
+        return noise.learnt(trace.ratios, comparison.freedom)
+
+    def learn(
+        self, length_ms: int, end_ms: int, comparisons: Mapping[str, Mapping[str, Comparison]]
+    ) -> None:
+        """A window is judged: keep what the next ones need. comparisons: by reference, feature."""
+        if not self.is_new(length_ms, end_ms):
+            return
+        self.learnt_to[length_ms] = end_ms
+        for name, compared in comparisons.items():
+            for feature, comparison in compared.items():
+                if "psi" in comparison.values:
+                    trace = self.traces.setdefault((length_ms, name, feature), Trace())
+                    trace.learn(comparison, name == PREVIOUS)
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "learnt_to": [list(item) for item in self.learnt_to.items()],
+            "references": self.references,
+            "traces": [
+                [*key, t.ratios, t.last] for key, t in self.traces.items()
+            ],
+            "blocks": [
+                [*key, b.start_ms, b.windows, b.counts] for key, b in self.blocks.items()
+            ],
+            "evidence": [[*key, e.log, e.since_ms] for key, e in self.evidence.items()],
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Past:
+        """What `to_json` gave."""
+        return cls(
+            learnt_to={int(length): int(end) for length, end in body["learnt_to"]},
+            references=dict(body["references"]),
+            traces={(a, b, c): Trace(*rest) for a, b, c, *rest in body["traces"]},
+            blocks={(a, b): Block(*rest) for a, b, *rest in body["blocks"]},
+            evidence={(a, b): Evidence(*rest) for a, b, *rest in body["evidence"]},
+        )
+
+
+def coarse(comparison: Comparison) -> Comparison:
+    """The same on MOST_BINS bins at most: the most frequent of the reference, the rest as one."""
+    last = comparison.reference.size - 2  # unseen and missing values keep their bins
+    if comparison.kind != "category" or comparison.reference.size <= MOST_BINS:
+        return comparison
+    order = np.argsort(-comparison.reference[:last], kind="stable")
+    kept, rest = np.sort(order[: MOST_BINS - 3]), order[MOST_BINS - 3 :]
+    names = [*(comparison.labels[i] for i in kept.tolist()), "rarer", "unseen", "missing"]
+
+    def fewer(counts: Counts) -> Counts:
+        return np.concatenate([counts[kept], [counts[rest].sum()], counts[last:]])
+
+    before, now = fewer(comparison.reference), fewer(comparison.current)
+    return replace(comparison, labels=names, reference=before, current=now, values={})
