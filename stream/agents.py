@@ -18,6 +18,7 @@ from typing import Any
 import faust
 import orjson
 
+from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.producer import Producer, Record, partition_of
 from stream.clock import Clock
@@ -30,7 +31,7 @@ from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_let
 from stream.detect.partials import pack, pack_marker, read
 from stream.detect.states import Stream
 from stream.detect.times import NEVER_MS, rfc3339
-from stream.errors import FormatError
+from stream.errors import FormatError, RebalanceError
 from stream.serve.metrics import Metrics
 from stream.serve.recent import Recent
 
@@ -80,43 +81,75 @@ class IngestAgent:
         self._metrics, self._clock = metrics, clock
         self._ingestors: dict[int, Ingestor] = {}
         self._commits = _Commits(clock)
+        self._spread = 0  # partitions of the partials topic
 
     async def on_event(self, event: LaneEvent, lane: Lane) -> None:
         """One step; returns when all it brought about is acknowledged."""
         match event:
             case Assigned():
+                self._forget(event.partition)
                 self._ingestors[event.partition] = self._detector.ingestor(
                     event.partition,
                     event.partitions,
                     next_offset=event.offset,
                     progress=_progress_from(event.metadata),
                 )
-            case Batch():
-                ingestor = self._ingestors[event.partition]
+                await self._tell_loss(event.partition, event.offset, event.lost)
+            case Batch() if event.partition in self._ingestors:
+                await self._tell_loss(event.partition, event.offsets[0], event.lost)
                 topic = self._topics["predictions"]
                 messages = Messages(
                     topic, event.partition, event.values, event.offsets, event.arrivals_ms
                 )
-                await self._hand_out(ingestor.add(messages), event.partition)
-                self._metrics.child(self._metrics.lag, str(event.partition)).set(event.lag)
-            case Idle():
-                intake = self._ingestors[event.partition].idle(event.elapsed_ms)
+                intake = self._ingestors[event.partition].add(messages)
                 await self._hand_out(intake, event.partition)
-                # No event may be placed by a decision that a crash could still undo.
-                await self._commit(lane)
+            case Idle() if event.partition in self._ingestors:
+                await self._close_by_idleness(event, lane)
             case Revoked():
+                reach("revoke.before-commit")
                 await self._commit(lane)
-                if (lost := self._ingestors.pop(event.partition, None)) is not None:
-                    lost.drop()
-                self._commits.forget(event.partition)
+                self._forget(event.partition)
                 event.done.set()
         if self._commits.is_due():
             await self._commit(lane)
 
+    async def _close_by_idleness(self, event: Idle, lane: Lane) -> None:
+        ingestor = self._ingestors[event.partition]
+        await self._hand_out(ingestor.idle(event.elapsed_ms), event.partition)
+        reach("idle.before-commit")
+        # No event may be placed by a decision that a crash, or another owner, could still undo.
+        offset, progress = ingestor.commit_point()
+        if not await lane.commit_surely(event.partition, offset, _progress_text(progress)):
+            self._forget(event.partition)
+
+    def _forget(self, partition: int) -> None:
+        """The partition is another worker's now, or will be."""
+        if (lost := self._ingestors.pop(partition, None)) is not None:
+            lost.drop()
+        self._commits.forget(partition)
+        self._metrics.forget_partition(partition)
+
+    async def _tell_loss(self, partition: int, offset: int, lost: int) -> None:
+        if lost:
+            self._metrics.lost_messages.inc(lost)
+            await self._hand_out(Intake(dead=[loss_letter(offset, lost)]), partition)
+
+    async def _spread_of_partials(self) -> int:
+        """How many partitions a stream's partials may go to; the same for all workers, always."""
+        topic = self._topics["partials"]
+        now = await self._producer.partitions(topic)
+        self._spread = self._spread or now
+        if now != self._spread:
+            raise RebalanceError(
+                f"topic {topic} has {now} partitions and had {self._spread}: streams would change "
+                "their partition; stop all workers, and start them when all windows are closed"
+            )
+        return now
+
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics = self._topics
         records = []
-        partitions = await self._producer.partitions(topics["partials"])
+        partitions = await self._spread_of_partials()
         for partial in intake.partials:
             key = stream_key(partial.stream)
             to = partition_of(key, partitions)
@@ -136,7 +169,9 @@ class IngestAgent:
         self._metrics.duplicates.inc(intake.duplicates)
         for stream, latencies_ms in intake.latencies_ms:
             self._metrics.latency.add(stream, latencies_ms)
+        reach("ingest.before-send")
         await self._producer.send(records)
+        reach("ingest.after-send")
 
     async def _commit(self, lane: Lane) -> None:
         for partition, ingestor in self._ingestors.items():
@@ -176,6 +211,7 @@ class JudgeAgent:
             case Idle():
                 pass  # a judge waits for its sources, not for the clock
             case Revoked():
+                reach("revoke.before-commit")
                 await self._commit(lane)
                 self._judges.pop(event.partition, None)
                 self._commits.forget(event.partition)
@@ -215,7 +251,9 @@ class JudgeAgent:
             value = dead_letter(letter, topics["partials"], partition, now)
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc()
+        reach("judge.before-send")
         await self._producer.send(records)
+        reach("judge.after-send")
         self._metrics.observe_windows(verdicts.windows)
         self._metrics.observe_alerts(verdicts.alerts)
         self._recent.add(verdicts.windows, verdicts.alerts)
@@ -241,13 +279,22 @@ def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane
 
     async def take(events: faust.StreamT[Any]) -> None:
         async for event in events:
+            lane.taken(event)
             try:
                 await handler.on_event(event, lane)
             except Exception as error:
                 await app.crash(error)
                 raise
+            lane.handled()
 
     app.agent(channel, name=f"driftline.{type(handler).__name__}")(take)
+
+
+def loss_letter(offset: int, lost: int) -> DeadLetter:
+    """The dead letter of messages that were deleted before they were read."""
+    first = offset - lost
+    detail = f"{lost} messages, offsets {first} to {offset - 1}, were deleted before they were read"
+    return DeadLetter(reason="data_loss", field=None, detail=detail, offset=first, raw=b"")
 
 
 def stream_key(stream: Stream) -> bytes:

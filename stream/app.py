@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import faust
@@ -22,15 +26,18 @@ from stream.bus.lane import Lane, LaneSpec
 from stream.bus.producer import Producer
 from stream.bus.reference_store import ReferenceStore, read_file
 from stream.bus.topics import plans, require
-from stream.clock import SystemClock
+from stream.clock import Clock, SystemClock
 from stream.detect.detector import Detector
+from stream.errors import DriftlineError, SendError, StalledError
+from stream.serve.health import Health, SendingFacts, StageFacts
 from stream.serve.metrics import Metrics
 from stream.serve.pages import Page, pages
 from stream.serve.recent import Recent
 from stream.settings import Settings
 
-STALLED_MS = 60_000  # without progress while there is something to read
-
+HARD_STOP_S = 15.0  # from the wish to end to the end, whatever still waits for a broker
+STOPPED_HARD = 143  # exit code; as the shell has it for SIGTERM
+MEASURE_S = 0.5
 
 Say = Callable[[str], None]
 
@@ -67,15 +74,16 @@ class Bus(Service):
     abstract = False
 
     def __init__(
-        self, app: App, store: ReferenceStore, producer: Producer, lanes: Iterable[Lane]
+        self, app: App, store: ReferenceStore, producers: Sequence[Producer], lanes: Sequence[Lane]
     ) -> None:
         super().__init__()
-        self._app, self._store, self._producer, self._lanes = app, store, producer, list(lanes)
+        self._app, self._store, self._producers, self._lanes = app, store, producers, lanes
 
     async def on_start(self) -> None:
         """Connect everything; the lanes join their groups last."""
         self._app.flow_control.resume()  # channels are closed until somebody says so
-        await self._producer.start()
+        for producer in self._producers:
+            await producer.start()
         await self.add_runtime_dependency(self._store)
         for lane in self._lanes:
             await self.add_runtime_dependency(lane)
@@ -84,9 +92,72 @@ class Bus(Service):
             f"worker runs: http://{conf.web_bind}:{conf.web_port}/metrics, /health, /ready"
         )
 
+    async def on_stop(self) -> None:
+        """Together: with a broker that is away, one after the other would take too long."""
+        await asyncio.gather(*(lane.stop() for lane in self._lanes))
+
     async def on_shutdown(self) -> None:
         """After the lanes have stopped, with their last commits: nothing is sent any more."""
-        await self._producer.stop()
+        await asyncio.gather(*(producer.stop() for producer in self._producers))
+
+
+class Watch(Service):
+    """Measures lanes, producers and the loop; ends a worker that has been stuck for too long."""
+
+    abstract = False
+
+    def __init__(self, bus: Bus, health: Health, metrics: Metrics, clock: Clock) -> None:
+        super().__init__()
+        self._bus, self._health, self._metrics, self._clock = bus, health, metrics, clock
+
+    @Service.task
+    async def _measure(self) -> None:
+        app, due_ms = self._bus._app, self._clock.monotonic_ms()
+        while not self.should_stop:
+            due_ms += int(MEASURE_S * 1000)
+            await asyncio.sleep(max(0, due_ms - self._clock.monotonic_ms()) / 1000)
+            loop_lag_ms = max(0, self._clock.monotonic_ms() - due_ms)
+            due_ms += loop_lag_ms
+            self._metrics.loop_lag.set(loop_lag_ms / 1000)
+            facts = [await lane.measure() for lane in self._bus._lanes]
+            self._metrics.show_lags(facts[0].lags)
+            sending = [SendingFacts(*producer.measure()) for producer in self._bus._producers]
+            self._health.update([StageFacts(*fact) for fact in facts], sending, loop_lag_ms)
+            if app.crashed:
+                end_hard(exit_code_of(app))
+            elif (code := self._health.exit_code()) is not None:
+                why = "; ".join(complaint.text for complaint in self._health.complaints())
+                error = SendError if code == SendError.exit_code else StalledError
+                await app.crash(error(why))
+
+
+def end_hard(code: int) -> None:
+    """End the process in a while, if it does not end by itself before."""
+    timer = threading.Timer(HARD_STOP_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+def exit_code_of(app: App) -> int:
+    """What a worker returns that has ended."""
+    if not app.crashed:
+        return 0
+    reason = app.crash_reason
+    return reason.exit_code if isinstance(reason, DriftlineError) else DriftlineError.exit_code
+
+
+class Worker(faust.Worker):
+    """A Faust worker that is told to stop once and then stops, in time."""
+
+    def install_signal_handlers(self) -> None:
+        """Beside what Faust does about it, SIGTERM starts the time that stopping may take."""
+        super().install_signal_handlers()
+        signal.signal(signal.SIGTERM, self._told)
+
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        # Runs between two instructions of the main thread, even if the event loop is held up.
+        end_hard(STOPPED_HARD)
+        self.loop.call_soon_threadsafe(self._on_sigterm)
 
 
 def connection_of(settings: Settings) -> Connection:
@@ -127,57 +198,68 @@ def build(settings: Settings) -> App:
     store = ReferenceStore(connection, bus.topics["references"])
     store.files = {model: read_file(path) for model, path in settings.references.items()}
     detector = Detector(settings.detector, store.get)
-    metrics, recent, producer = Metrics(), Recent(), Producer(connection)
+    metrics, recent = Metrics(), Recent()
+    partials, verdicts = Producer(connection, clock), Producer(connection, clock)
     ingest_channel, judge_channel = app.channel(maxsize=1), app.channel(maxsize=1)
     ingest = Lane(
         LaneSpec(
             topic=bus.topics["predictions"],
             group=f"{bus.group_prefix}-ingest",
             idle_timeout_ms=settings.detector.time.idle_timeout_ms,
+            session_timeout_ms=bus.session_timeout_ms,
+            instance_id=bus.group_instance_id,
         ),
         connection,
         ingest_channel,
         clock,
     )
     judge = Lane(
-        LaneSpec(topic=bus.topics["partials"], group=f"{bus.group_prefix}-judge"),
+        LaneSpec(
+            topic=bus.topics["partials"],
+            group=f"{bus.group_prefix}-judge",
+            session_timeout_ms=bus.session_timeout_ms,
+            instance_id=bus.group_instance_id,
+        ),
         connection,
         judge_channel,
         clock,
     )
-    attach(app, ingest_channel, IngestAgent(detector, producer, bus.topics, metrics, clock), ingest)
+    attach(app, ingest_channel, IngestAgent(detector, partials, bus.topics, metrics, clock), ingest)
     attach(
         app,
         judge_channel,
-        JudgeAgent(detector, producer, bus.topics, metrics, recent, clock),
+        JudgeAgent(detector, verdicts, bus.topics, metrics, recent, clock),
         judge,
     )
-    hub = Bus(app, store, producer, [ingest, judge])
-    app.service(type("BusService", (_Hosted,), {"hosted": hub}))
+    hub = Bus(app, store, [partials, verdicts], [ingest, judge])
+    health = Health(bus.exit_after_ms)
+    watch = Watch(hub, health, metrics, clock)
+    app.service(type("BusService", (_Hosted,), {"hosted": [hub, watch]}))
     app.pages = pages(
-        metrics, recent, health=lambda: _health(app), ready=lambda: _ready([ingest, judge])
+        metrics, recent, health=lambda: _health(app, health), ready=lambda: _ready([ingest, judge])
     )
     return app
 
 
 class _Hosted(Service):
-    """Lets the app start a service that is already made."""
+    """Lets the app start services that are already made."""
 
     abstract = False
-    hosted: Bus
+    hosted: Sequence[Service]
 
     async def on_start(self) -> None:
-        await self.add_runtime_dependency(self.hosted)
+        for service in self.hosted:
+            await self.add_runtime_dependency(service)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     return "GroupCoordinatorNotAvailable" not in record.getMessage()
 
 
-def _health(app: App) -> tuple[bool, dict[str, Any]]:
+def _health(app: App, health: Health) -> tuple[bool, dict[str, Any]]:
     if app.crashed:
-        return False, {"status": "failed", "why": repr(app.crash_reason)}
-    return True, {"status": "ok"}
+        return False, {"status": "failed", "why": [repr(app.crash_reason)]}
+    return health.probe()
 
 
 def _ready(lanes: list[Lane]) -> tuple[bool, dict[str, Any]]:
@@ -196,12 +278,14 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
     warmup.compile_all()
     app = build(settings)
     app.say = say
-    worker = faust.Worker(app, loglevel=loglevel, quiet=True)
+    worker = Worker(app, loglevel=loglevel, quiet=True)
     worker.spinner = None  # it hides the terminal's cursor, in logs too
     # A new cluster has no coordinator for a moment; aiokafka asks again and calls it an error.
     logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_is_news)
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
-        return int(stop.code or 0)
-    return 1 if app.crashed else 0
+        return exit_code_of(app) or int(stop.code or 0)
+    except DriftlineError as error:
+        logging.getLogger(__name__).error("%s", error)
+    return exit_code_of(app)

@@ -6,8 +6,13 @@ Not   what the batches say (agents.py); when an offset is safe (the detector kno
 
 The lane owns its consumer instead of using Faust's, whose offset tracking loses events under
 faults and costs seventy microseconds per message (docs/decisions/0001). Back-pressure is the
-bounded channel: nothing is fetched while the agent is busy. A partition is given up only after the
-agent has answered `Revoked`, so its last commit lies within the group's generation.
+bounded channel: nothing is delivered while the agent is busy, and the consumer holds at most one
+fetch of each partition.
+
+A partition is given up after the agent has answered `Revoked`, so its last commit lies within the
+group's generation. If the agent does not answer in time, what it still knows is void: a commit is
+accepted only from an agent that has taken the last `Assigned` of the partition, and only in the
+generation of the group in which this was sent.
 """
 
 from __future__ import annotations
@@ -15,61 +20,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from mode import Service
 from mode.utils.logging import get_logger
 
 from stream.bus.connection import Connection, client_arguments
+from stream.bus.failpoints import reach
+from stream.bus.lane_events import Assigned, Batch, Idle, LaneEvent, LaneFacts, Revoked
+from stream.bus.starts import lost_before, read_starts
 from stream.clock import Clock
+from stream.errors import RebalanceError
+
+__all__ = ["Assigned", "Batch", "Idle", "Lane", "LaneEvent", "LaneFacts", "LaneSpec", "Revoked"]
 
 logger = get_logger(__name__)
 
 FETCH_WAIT_MS = 100  # how long a fetch may wait for data, and so a revocation for a fetch
+FETCH_BYTES = 1 << 20  # of one partition at a time; a larger batch comes alone
+ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it
-
-
-class Assigned(NamedTuple):
-    """This worker has the partition now, from `offset` on.
-
-    metadata  what was committed with the offset; "" if nothing was
-    """
-
-    partition: int
-    partitions: int
-    offset: int
-    metadata: str
-
-
-class Batch(NamedTuple):
-    """Records of one partition in offset order; all sequences are (n,)."""
-
-    partition: int
-    values: list[bytes | None]
-    offsets: list[int]
-    arrivals_ms: list[int]
-    lag: int
-
-
-class Idle(NamedTuple):
-    """The partition has been read to its end and nothing came for elapsed_ms more."""
-
-    partition: int
-    elapsed_ms: int
-
-
-class Revoked(NamedTuple):
-    """Commit what is safe, forget the partition, then call `done.set()`."""
-
-    partition: int
-    done: asyncio.Event
-
-
-LaneEvent = Assigned | Batch | Idle | Revoked
+STOP_WAIT_S = 5.0  # the same when the worker stops
+LEAVE_WAIT_S = 3.0  # for the group to hear that we leave
+REBALANCE_MS = 30_000  # for every member to give up its partitions
+COMMIT_PAUSE_S = 0.5
+STOOD_STILL_MS = 2_000  # between two fetches: this worker was halted, or held back by its agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +60,23 @@ class LaneSpec:
     idle_timeout_ms: int | None = None  # None: idleness does not matter
     max_records: int = 2_000  # per fetch; a slice that keeps the event loop free
     session_timeout_ms: int = 10_000
+    instance_id: str | None = (
+        None  # static membership: a restart within the session keeps its place
+    )
 
 
 @dataclass(slots=True)
-class _Quiet:
-    """Since when a partition has been silent, on the monotonic clock."""
+class _Held:
+    """A partition that this worker has; times on the monotonic clock."""
 
-    since_ms: int
-    told: bool = False
+    assigned: Assigned
+    generation: int  # of the group when it was assigned
+    quiet_since_ms: int
+    moved_ms: int  # when something was delivered last, or all was read
+    answered_ms: int
+    next_offset: int
+    told: bool = False  # that it is idle
+    answer: object = None  # the broker's last, to see the next one by
 
 
 class Lane(Service):
@@ -104,45 +92,64 @@ class Lane(Service):
         self._connection = connection
         self._channel = channel
         self._clock = clock
-        self._quiet: dict[int, _Quiet] = {}  # by partition this worker has
+        self._held: dict[int, _Held] = {}  # by partition; a last commit may come until it is gone
+        self._leaving: set[int] = set()  # of these, what is not delivered any more
+        self._taken: dict[int, Assigned] = {}  # the last the agent has taken, by partition
         self._turn = asyncio.Lock()  # delivering and rebalancing take turns
-        self._generation = 0
+        self._voids = 0  # what was fetched before the last of these must not be delivered
+        self._looked_ms = 0
+        self._busy_since_ms: int | None = None
+        self._committed_ms: int | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
     @property
     def assigned(self) -> list[int]:
         """The partitions this worker has now."""
-        return sorted(self._quiet)
+        return sorted(self._held.keys() - self._leaving)
 
     async def on_start(self) -> None:
         """Join the group."""
         arguments = client_arguments(self._connection)
-        self._admin = AIOKafkaAdminClient(**arguments)
+        self._admin = AIOKafkaAdminClient(**arguments, request_timeout_ms=10_000)
         await self._admin.start()
         self._consumer = AIOKafkaConsumer(
             **arguments,
             group_id=self.spec.group,
+            group_instance_id=self.spec.instance_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            max_partition_fetch_bytes=1 << 20,
+            fetch_max_bytes=ALL_FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            request_timeout_ms=10_000,
             session_timeout_ms=self.spec.session_timeout_ms,
             heartbeat_interval_ms=self.spec.session_timeout_ms // 3,
+            rebalance_timeout_ms=REBALANCE_MS,
             max_poll_interval_ms=300_000,
+            metadata_max_age_ms=60_000,  # how soon added partitions are seen
         )
         await self._consumer.start()
         self._consumer.subscribe([self.spec.topic], listener=_Listener(self))
 
     async def on_stop(self) -> None:
         """Give the partitions back, with a last commit, and leave the group."""
-        consumer, self._consumer = self._consumer, None
+        consumer = self._consumer
         if consumer is not None:
-            await self.revoke({TopicPartition(self.spec.topic, p) for p in self.assigned})
-            await consumer.stop()
+            held = {TopicPartition(self.spec.topic, p) for p in self.assigned}
+            await self.revoke(held, wait_s=STOP_WAIT_S)
+            self._consumer = None
+            reach("stop.before-leave")
+            await self._close(consumer.stop())
         if self._admin is not None:
-            await self._admin.close()
+            await self._close(self._admin.close())
+
+    async def _close(self, step: Any) -> None:
+        try:
+            await asyncio.wait_for(step, LEAVE_WAIT_S)
+        except (TimeoutError, KafkaError) as error:
+            logger.warning("%s: the broker does not hear that we leave: %r", self.spec.topic, error)
 
     @Service.task
     async def _fetch(self) -> None:
@@ -151,7 +158,7 @@ class Lane(Service):
                 await self._fetch_once(self._consumer)
                 await asyncio.sleep(0)
         except Exception as error:
-            if self._consumer is not None:  # else it was closed while fetching
+            if not self.should_stop:  # else it was closed while fetching
                 logger.exception("%s: fetching failed", self.spec.topic)
                 await self.crash(error)
 
@@ -160,19 +167,20 @@ class Lane(Service):
         fetched = await consumer.getmany(
             timeout_ms=FETCH_WAIT_MS, max_records=self.spec.max_records
         )
-        generation = self._generation
+        voids = self._voids
         async with self._turn:
-            if generation == self._generation:
+            if voids == self._voids:
                 await self._deliver(consumer, fetched)
+        self._looked_ms = self._clock.monotonic_ms()
 
     async def _deliver(
         self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Any]]
     ) -> None:
         for tp, records in fetched.items():
-            quiet = self._quiet.get(tp.partition)
-            if quiet is None:
+            held = self._held.get(tp.partition)
+            if held is None or tp.partition in self._leaving:
                 continue
-            quiet.since_ms, quiet.told = self._clock.monotonic_ms(), False
+            lost = await self._lost(consumer, tp, held, records[0].offset)
             highwater = consumer.highwater(tp) or records[-1].offset + 1
             await self._channel.send(
                 value=Batch(
@@ -181,79 +189,171 @@ class Lane(Service):
                     [record.offset for record in records],
                     [record.timestamp for record in records],
                     highwater - records[-1].offset - 1,
+                    lost,
                 )
             )
+            held.next_offset = records[-1].offset + 1
+            held.moved_ms = held.quiet_since_ms = self._clock.monotonic_ms()
+            held.told = False
         if self.spec.idle_timeout_ms is not None:
             await self._tell_idle(consumer, self.spec.idle_timeout_ms)
+
+    async def _lost(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, held: _Held, first_offset: int
+    ) -> int:
+        if first_offset < held.next_offset:
+            raise RebalanceError(
+                f"{tp.topic}-{tp.partition}: offset {first_offset} came after "
+                f"{held.next_offset - 1}: the topic was made anew while it was read"
+            )
+        if first_offset == held.next_offset:
+            return 0
+        beginnings = await consumer.beginning_offsets([tp])
+        lost = lost_before(first_offset, held.next_offset, beginnings, tp)
+        if lost:
+            logger.error("%s: %d records were deleted before they were read", tp, lost)
+        return lost
 
     async def _tell_idle(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
         """Silence counts only where everything has been read: a lag is no silence."""
         now_ms = self._clock.monotonic_ms()
-        for partition, quiet in list(self._quiet.items()):
-            tp = TopicPartition(self.spec.topic, partition)
+        stood_still = now_ms - self._looked_ms > STOOD_STILL_MS
+        for partition in self.assigned:
+            held, tp = self._held[partition], TopicPartition(self.spec.topic, partition)
             highwater = consumer.highwater(tp)
-            if tp not in consumer.assignment() or highwater is None:
-                quiet.since_ms = now_ms
+            if stood_still or tp not in consumer.assignment() or highwater is None:
+                held.quiet_since_ms = now_ms
             elif await consumer.position(tp) < highwater:
-                quiet.since_ms, quiet.told = now_ms, False
-            elif now_ms - quiet.since_ms >= (min(timeout_ms, 1_000) if quiet.told else timeout_ms):
-                elapsed_ms, quiet.since_ms, quiet.told = now_ms - quiet.since_ms, now_ms, True
-                await self._channel.send(value=Idle(partition, elapsed_ms))
+                held.quiet_since_ms, held.told = now_ms, False
+            else:
+                elapsed_ms = now_ms - held.quiet_since_ms
+                if elapsed_ms >= (min(timeout_ms, 1_000) if held.told else timeout_ms):
+                    held.quiet_since_ms, held.told = now_ms, True
+                    await self._channel.send(value=Idle(partition, elapsed_ms))
 
     async def assign(self, assigned: set[TopicPartition]) -> None:
         """Tell the agent of partitions it has now, with what was committed for them."""
         assert self._consumer is not None and self._admin is not None  # noqa: PT018
         async with self._turn:
-            committed: Mapping[TopicPartition, OffsetAndMetadata] = {}
-            if assigned:
-                committed = await self._admin.list_consumer_group_offsets(
-                    self.spec.group, partitions=sorted(assigned)
-                )
-            beginnings = await self._consumer.beginning_offsets(list(assigned)) if assigned else {}
+            reach("assign.before-offsets")
+            starts = await read_starts(
+                self._consumer, self._admin, self.spec.group, assigned, self._clock
+            )
             # A fetch may have returned between the assignment and the seek below, which makes the
             # consumer fetch the same records again: what it returned is void.
-            self._generation += 1
+            self._voids += 1
             known = self._consumer.partitions_for_topic(self.spec.topic) or set()
-            for tp in sorted(assigned):
-                offset, metadata = committed.get(tp, (-1, ""))
-                if offset < beginnings[tp]:
-                    if offset >= 0:
-                        lost = beginnings[tp] - offset
-                        logger.error("%s: %d records deleted before they were read", tp, lost)
-                    offset, metadata = beginnings[tp], ""
-                self._consumer.seek(tp, offset)
-                self._quiet[tp.partition] = _Quiet(self._clock.monotonic_ms())
-                await self._channel.send(value=Assigned(tp.partition, len(known), offset, metadata))
+            now_ms = self._clock.monotonic_ms()
+            for tp, start in starts.items():
+                self._consumer.seek(tp, start.offset)
+                told = Assigned(tp.partition, len(known), *start)
+                self._held[tp.partition] = _Held(
+                    told, self._generation, now_ms, now_ms, now_ms, start.offset
+                )
+            reach("assign.after-offsets")
+            for tp in starts:
+                await self._channel.send(value=self._held[tp.partition].assigned)
 
-    async def revoke(self, revoked: set[TopicPartition]) -> None:
+    async def revoke(self, revoked: set[TopicPartition], *, wait_s: float = REVOKE_WAIT_S) -> None:
         """Let the agent commit and forget; return when it has, or its time is up."""
-        self._generation += 1  # what was fetched and not delivered yet is void
+        self._voids += 1  # what was fetched and not delivered yet is void
+        leaving = {tp.partition: self._held[tp.partition] for tp in revoked
+                   if tp.partition in self._held}  # fmt: skip
+        if not leaving:
+            return
+        self._leaving |= leaving.keys()
+        handing_over = asyncio.ensure_future(self._hand_over(sorted(leaving)))
+        # Past the deadline it goes on: the agent must forget before it hears of the next owner.
+        _, late = await asyncio.wait({handing_over}, timeout=wait_s)
+        if late:
+            logger.error("%s %s: given up without a last commit", self.spec.topic, sorted(leaving))
+        for partition in leaving:
+            del self._held[partition]
+        self._leaving -= leaving.keys()
+
+    async def _hand_over(self, partitions: list[int]) -> None:
         async with self._turn:
-            for tp in sorted(revoked):
-                if self._quiet.pop(tp.partition, None) is None:
-                    continue
+            for partition in partitions:
                 done = asyncio.Event()
-                try:
-                    async with asyncio.timeout(REVOKE_WAIT_S):
-                        await self._channel.send(value=Revoked(tp.partition, done))
-                        await done.wait()
-                except TimeoutError:
-                    logger.error("%s: given up without a last commit", tp)
+                await self._channel.send(value=Revoked(partition, done))
+                await done.wait()
+
+    @property
+    def _generation(self) -> int:
+        """The group's, as this member knows it; negative when the group does not know us."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        return -1 if coordinator is None else int(coordinator.generation)
+
+    def taken(self, event: LaneEvent) -> None:
+        """The agent begins with an event."""
+        self._busy_since_ms = self._clock.monotonic_ms()
+        if isinstance(event, Assigned):
+            self._taken[event.partition] = event
+
+    def handled(self) -> None:
+        """The agent is done with it."""
+        self._busy_since_ms = None
 
     async def commit(self, partition: int, offset: int, metadata: str) -> bool:
-        """Commit an offset with its metadata; False if the group has moved on without us."""
-        consumer = self._consumer
-        if consumer is None:
+        """Commit an offset with its metadata; False if it was not, for now or for ever."""
+        return bool(await self._try_commit(partition, offset, metadata))
+
+    async def commit_surely(self, partition: int, offset: int, metadata: str) -> bool:
+        """Return when it is committed, or False when the partition is not the agent's any more."""
+        while True:
+            is_done = await self._try_commit(partition, offset, metadata)
+            if is_done is not None:
+                return is_done
+            await asyncio.sleep(COMMIT_PAUSE_S)
+
+    async def _try_commit(self, partition: int, offset: int, metadata: str) -> bool | None:
+        """None if it may still succeed."""
+        consumer, held = self._consumer, self._held.get(partition)
+        if consumer is None or held is None:
+            return False
+        if held.assigned is not self._taken.get(partition) or held.generation != self._generation:
             return False
         tp = TopicPartition(self.spec.topic, partition)
+        reach("commit.before")
         try:
             await consumer.commit({tp: OffsetAndMetadata(offset, metadata)})
-        except CommitFailedError:
+        except (CommitFailedError, IllegalStateError):
             return False  # fenced: the partition has, or will have, another owner
         except KafkaError as error:
             logger.warning("%s: commit of %d failed, will be tried again: %r", tp, offset, error)
-            return False
+            return None
+        reach("commit.after")
+        self._committed_ms = self._clock.monotonic_ms()
         return True
+
+    async def measure(self) -> LaneFacts:
+        """How the lane does now; to be asked every second or so."""
+        now_ms = self._clock.monotonic_ms()
+        lags, stalled_ms, unanswered_ms = {}, 0, 0
+        consumer = self._consumer
+        for partition in self.assigned:
+            held, tp = self._held[partition], TopicPartition(self.spec.topic, partition)
+            if consumer is None or tp not in consumer.assignment():
+                continue
+            lags[partition] = lag = await _lag(consumer, tp)
+            answer = consumer.last_poll_timestamp(tp)
+            if answer != held.answer:
+                held.answer, held.answered_ms = answer, now_ms
+            if lag == 0:
+                held.moved_ms = now_ms
+            stalled_ms = max(stalled_ms, now_ms - held.moved_ms)
+            unanswered_ms = max(unanswered_ms, now_ms - held.answered_ms)
+        busy_ms = 0 if self._busy_since_ms is None else now_ms - self._busy_since_ms
+        committed_ms = None if self._committed_ms is None else now_ms - self._committed_ms
+        return LaneFacts(self.spec.topic, lags, stalled_ms, busy_ms, unanswered_ms, committed_ms)
+
+
+async def _lag(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
+    """Messages that could be read; what an open transaction holds back is not among them."""
+    end = consumer.last_stable_offset(tp)
+    if end is None or end < 0:
+        end = consumer.highwater(tp)
+    return max(0, int(end or 0) - int(await consumer.position(tp)))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -272,5 +372,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await step
         except Exception as error:
-            logger.exception("%s: rebalance failed", self._lane.spec.topic)
-            await self._lane.crash(error)
+            topic = self._lane.spec.topic
+            logger.exception("%s: rebalance failed", topic)
+            failure = RebalanceError(f"{topic}: partitions cannot be taken over: {error}")
+            await self._lane.crash(failure)

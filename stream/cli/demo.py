@@ -111,6 +111,7 @@ def _configuration(folder: Path, bootstrap: str) -> Path:
 async def _publish_references(settings: Any, connection: Any) -> None:
     from stream.bus.producer import Producer
     from stream.bus.reference_store import record_of
+    from stream.clock import SystemClock
     from stream.detect.profiles import ProfileBuilder
     from stream.replay.sources import open_source
     from stream.replay.training import read_runs
@@ -127,7 +128,7 @@ async def _publish_references(settings: Any, connection: Any) -> None:
             if run is not None:
                 builder.add(run)
         records.append(record_of(builder.build(), settings.bus.topics["references"]))
-    producer = Producer(connection)
+    producer = Producer(connection, SystemClock(), patience_s=30)
     await producer.start()
     await producer.send(records)
     await producer.stop()

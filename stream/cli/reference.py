@@ -80,6 +80,7 @@ def publish(files: Sequence[Path], path: Path | None) -> None:
     from stream.bus.producer import Producer
     from stream.bus.reference_store import read_file, record_of
     from stream.bus.topics import plans, require
+    from stream.clock import SystemClock
 
     settings = settings_of(path)
     connection, bus = connection_of(settings), settings.bus
@@ -88,7 +89,7 @@ def publish(files: Sequence[Path], path: Path | None) -> None:
     async def work() -> None:
         await check_reachable(connection)
         await require(connection, plans(bus.topics, bus.partitions, bus.replication))
-        producer = Producer(connection)
+        producer = Producer(connection, SystemClock(), patience_s=30)
         await producer.start()
         try:
             topic = bus.topics["references"]

@@ -125,6 +125,14 @@ class Metrics:
         self.lag = Gauge(
             "driftline_consumer_lag", "Messages not read yet", ("partition",), registry=r
         )
+        self.lost_messages = Counter(
+            "driftline_lost_messages",
+            "Messages deleted by the broker before they were read",
+            registry=r,
+        )
+        self.loop_lag = Gauge(
+            "driftline_loop_lag_seconds", "How late the event loop runs what is due", registry=r
+        )
         self.window_close = Histogram(
             "driftline_window_close_seconds",
             "From the message that completed a window to its alerts being acknowledged",
@@ -146,6 +154,19 @@ class Metrics:
                 return metric.labels(*(OTHER for _ in labels))
             known.add(labels)
         return metric.labels(*labels)
+
+    def forget_partition(self, partition: int) -> None:
+        """Show nothing more of a partition that another worker has now."""
+        labels = (str(partition),)
+        for metric in (self.watermark, self.lag):
+            if labels in self._children.get(metric, ()):
+                self._children[metric].discard(labels)
+                metric.remove(*labels)
+
+    def show_lags(self, lags: Mapping[int, int]) -> None:
+        """Messages not read yet, by source partition."""
+        for partition, lag in lags.items():
+            self.child(self.lag, str(partition)).set(lag)
 
     def count_events(self, counted: Mapping[tuple[str, str], int], late: int) -> None:
         """Add events by (model, version)."""

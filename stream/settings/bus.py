@@ -20,11 +20,12 @@ from stream.settings.sections import (
     TopicsSection,
     WebSection,
 )
-from stream.settings.units import shown
+from stream.settings.units import shown, written
 
 _ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _NAME_HINT = "accepted: letters, digits, . _ -"
+SHORTEST_SESSION_MS = 1_000
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -51,6 +52,9 @@ class BusSettings:
     partitions: int = 4  # of a topic that is created here
     replication: int = 1
     group_prefix: str = "driftline"  # the consumer groups' names begin with it
+    group_instance_id: str | None = None  # static membership; one worker at a time may have it
+    session_timeout_ms: int = 10_000  # of silence, then others take a worker's partitions
+    exit_after_ms: int | None = 600_000  # without progress; None = never
     security: SecuritySettings | None = None  # None = plain text
 
 
@@ -70,12 +74,21 @@ def bus_settings(raw: object, folder: Path, mistakes: Mistakes) -> BusSettings:
     if not _GROUP.fullmatch(section.group_prefix):
         text = f"{shown(section.group_prefix)} is not a group name; {_NAME_HINT}"
         mistakes.add(("bus", "group_prefix"), text)
+    if section.group_instance_id is not None and not _GROUP.fullmatch(section.group_instance_id):
+        text = f"{shown(section.group_instance_id)} is not an instance id; {_NAME_HINT}"
+        mistakes.add(("bus", "group_instance_id"), text)
+    if section.session_timeout < SHORTEST_SESSION_MS:
+        text = f"{written(section.session_timeout)} is too short; accepted: 1s or longer"
+        mistakes.add(("bus", "session_timeout"), text)
     return BusSettings(
         bootstrap=section.bootstrap.replace(" ", ""),
         topics=_topics(section.topics, mistakes),
         partitions=section.partitions,
         replication=section.replication,
         group_prefix=section.group_prefix,
+        group_instance_id=section.group_instance_id,
+        session_timeout_ms=section.session_timeout,
+        exit_after_ms=section.exit_after or None,
         security=_security(section.security, folder, mistakes),
     )
 

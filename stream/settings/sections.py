@@ -138,6 +138,9 @@ class BusSection(Section):
     partitions: Annotated[int, _whole(1, 10_000)] = 4
     replication: Annotated[int, _whole(1, 32)] = 1
     group_prefix: Text = "driftline"
+    group_instance_id: Annotated[str | None, BeforeValidator(words.text)] = None
+    session_timeout: Duration = 10_000
+    exit_after: Duration = 600_000
     security: Any = None
 
 

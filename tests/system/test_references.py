@@ -13,6 +13,7 @@ from stream.broker import EmbeddedBroker
 from stream.bus.connection import Connection
 from stream.bus.producer import Producer
 from stream.bus.reference_store import read_topic, record_of
+from stream.clock import SystemClock
 from stream.detect.references import Reference
 from stream.replay.sources import Message
 from stream.settings import Settings, load
@@ -49,7 +50,7 @@ def send(settings: Settings, known: Reference) -> None:
     """Put a reference on its topic."""
 
     async def work() -> None:
-        producer = Producer(Connection(settings.bus.bootstrap))
+        producer = Producer(Connection(settings.bus.bootstrap), SystemClock(), patience_s=30)
         await producer.start()
         await producer.send([record_of(known, settings.bus.topics["references"])])
         await producer.stop()
