@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,20 @@ LOGICAL = ("predictions", "labels", "partials", "windows", "alerts", "dead-lette
            "judge-state")  # fmt: skip
 
 
-def write_config(folder: Path, bootstrap: str, prefix: str, body: dict[str, Any]) -> Path:
-    """A configuration whose topics and groups are this test's own."""
+def write_config(
+    folder: Path,
+    bootstrap: str,
+    prefix: str,
+    body: dict[str, Any],
+    *,
+    bus: dict[str, Any] | None = None,
+) -> Path:
+    """A configuration whose topics and groups are this test's own; bus overrides."""
     bus = {
         "bootstrap": bootstrap,
         "group_prefix": prefix.rstrip("-"),
         "topics": {name: prefix + name for name in LOGICAL},
+        **(bus or {}),
     }
     path = folder / "driftline.yaml"
     path.write_text(yaml.safe_dump({"bus": bus, **body}), encoding="utf-8")
@@ -75,10 +83,17 @@ def read(settings: Settings, logical: str) -> list[Any]:
 class WorkerProcess:
     """`driftline worker` on a free port; a context manager that tells it to stop at the end."""
 
-    def __init__(self, path: Path, port: int, name: str = "worker") -> None:
+    def __init__(
+        self,
+        path: Path,
+        port: int,
+        name: str = "worker",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = load(path)
         self.port = port
         self._log = path.parent / f"{name}.log"
+        self._environment = dict(environment or {})
         words = ["-m", "stream", "worker", "-c", str(path), "--web-port", str(port)]
         self._words = [sys.executable, *words]
         self.process: subprocess.Popen[bytes] | None = None
@@ -89,7 +104,7 @@ class WorkerProcess:
                 self._words,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+                env={**os.environ, "PYTHONPATH": str(Path.cwd()), **self._environment},
             )
         return self
 
@@ -112,6 +127,27 @@ class WorkerProcess:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"did not stop within 10 s: {self.log()}") from None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def halt(self) -> None:
+        """SIGSTOP: it stands still and does not know."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def exit_code(self, seconds: float = 60.0) -> int:
+        """Wait until it ends by itself; a signal's number below zero."""
+        assert self.process is not None
+        return self.process.wait(seconds)
 
     def get(self, page: str) -> str | None:
         """The body of a page; None while there is no good answer."""
