@@ -32,7 +32,7 @@ class TimeSpec:
     """How event time is cut and when a pane is complete; the same for every model on a topic."""
 
     pane_ms: int = 60_000  # the smallest tumbling window; every window length is a multiple
-    grace_ms: int = 30_000  # watermark = largest event time seen on the partition - grace
+    grace_ms: int = 30_000  # watermark = largest event time seen, at most its arrival, - grace
     idle_timeout_ms: int = 60_000  # wall time without a record before a partition counts as idle
     max_ahead_ms: int = 300_000  # an event further ahead of its arrival is a dead letter
     revise_for_ms: int = 3_600_000  # a later event revises its window, then a dead letter

@@ -4,10 +4,12 @@ In    times and arrivals of a batch of one source partition, in log order
 Out   for each event the pane it belongs to, its part, and whether it is counted
 Not   rows of sketches for a pane (sketches.py), sending it (ingestor.py)
 
-Everything here is a function of the log: the watermark of a partition is the largest accepted
-event time - grace, taken event by event, so the way batches are cut changes nothing. The one
-decision taken by wall clock, that a partition is idle, is kept as a `Floor` with its offset and
-travels in the commit, so a replay takes it at the same place.
+Everything here is a function of the log: the watermark of a partition is the largest event time of
+accepted events - grace, or arrival - grace for an event that is ahead of its arrival, taken event
+by event, so the way batches are cut changes nothing. Arrivals are stamped by the broker: however
+wrong a publisher's clock, it cannot close a pane before its time has come. The one decision taken
+by wall clock, that a partition is idle, is kept as a `Floor` with its offset and travels in the
+commit, so a replay takes it at the same place.
 
     pane    0        1        2        3          part 0 of a pane is what came in time; an event
     time    |--------|--------|--------|------    of pane 0 that comes while the watermark is in
@@ -72,7 +74,7 @@ class PartitionTime:
 
     spec: TimeSpec
     progress: Progress
-    _event_ms: int = field(init=False)  # largest accepted event time - grace
+    _event_ms: int = field(init=False)  # of all accepted events
     _floors: list[Floor] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +96,8 @@ class PartitionTime:
         """Pane, part and verdict of each event; moves the watermark."""
         spec, pane_ms = self.spec, self.spec.pane_ms
         ahead = times_ms > arrivals_ms + spec.max_ahead_ms
-        own_ms = np.where(ahead, NEVER_MS, times_ms - spec.grace_ms)
+        # An event ahead of its arrival came from a clock that is fast: time has not come so far.
+        own_ms = np.where(ahead, NEVER_MS, np.minimum(times_ms, arrivals_ms) - spec.grace_ms)
         after_ms = np.maximum.accumulate(np.append(self._event_ms, own_ms))
         before_ms = after_ms[:-1]
         for floor in self._floors:

@@ -208,7 +208,7 @@ def plainly_placed(log: Messages) -> tuple[Counter[tuple[int, int]], Counter[str
             untimely["too_late"] += 1
         else:
             found[pane, watermark_ms // time.pane_ms - pane if late_ms >= 0 else 0] += 1
-            watermark_ms = max(watermark_ms, ts_ms - time.grace_ms)
+            watermark_ms = max(watermark_ms, min(ts_ms, came_ms) - time.grace_ms)
     return found, untimely
 
 

@@ -97,7 +97,31 @@ def test_an_event_far_ahead_of_its_arrival_does_not_move_the_watermark() -> None
     assert ahead.verdicts.tolist() == [TOO_FAR_AHEAD]
     assert time.watermark_ms == NEVER_MS
     assert place(time, 300, arrival_s=0).verdicts.tolist() == [COUNTED]
-    assert time.watermark_ms == at(290)
+    assert time.watermark_ms == at(-10)
+
+
+def test_a_publisher_with_a_fast_clock_closes_no_window_of_the_others() -> None:
+    #   0s         60s        120s      arrivals 0, 1, 2 … 119
+    #   [----A-----)[----B-----)
+    #     right     arrival = event time: in time, all of them
+    #     fast      event time = arrival + 240: ten of them for each right one
+    time, late = fresh(), 0
+    for second in range(120):
+        fast = place(time, *[second + 240] * 10, first_offset=11 * second, arrival_s=second)
+        right = place(time, second, first_offset=11 * second + 10, arrival_s=second)
+        assert (fast.verdicts == COUNTED).all()
+        late += int((right.parts > 0).sum() + (right.verdicts != COUNTED).sum())
+        assert time.watermark_ms == at(second - 10)
+    assert late == 0
+
+
+def test_a_clock_that_is_slow_makes_its_own_events_late_and_nobody_elses() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)
+    #                    right at 80; slow at 80 says 20: part 1 of A, the watermark is 70 as before
+    time = fresh()
+    assert parts(place(time, 80, 20, 81, arrival_s=81)) == [(1, 0), (0, 1), (1, 0)]
+    assert time.watermark_ms == at(71)
 
 
 def test_the_watermark_never_moves_back() -> None:
