@@ -39,9 +39,14 @@ def publish(bootstrap: str, topic: str, n: int) -> None:
     asyncio.run(work())
 
 
-def _messages(topic: str, n: int) -> Iterator[list[tuple[bytes, bytes]]]:
+def _messages(topic: str, n: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+    if topic == JSON:
+        first = 0
+        for values in workloads.many(n):
+            yield ((b"%d" % number, value) for number, value in enumerate(values, first))
+            first += len(values)
+        return
     for events in workloads.chunks(n):
-        size = BATCH if topic == COLUMNAR else 1
-        values = workloads.batches(events, size) if size > 1 else workloads.singles(events)
-        keys = (event["id"].encode() for event in events[::size])
-        yield list(zip(keys, values, strict=True))
+        values = workloads.batches(events, BATCH)
+        keys = (event["id"].encode() for event in events[::BATCH])
+        yield zip(keys, values, strict=True)

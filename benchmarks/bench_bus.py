@@ -1,100 +1,120 @@
-"""Bus: what an event costs a worker that reads it from Kafka, beside two plain readers.
+"""Bus: what an event costs a worker that reads it from Kafka, beside what else reads Kafka.
 
 In    nothing; an embedded Kafka with a backlog of generated events (workloads.py)
 Out   rows: name, ours and peer (medians, events per CPU-second of the process), ratio with its
       spread, unit, runs
-Not   latency; more than one worker; the broker's own cost, which is the same for all
+Not   other shapes of messages (bench_shapes.py), latency (bench_latency.py); the broker's own cost,
+      which is the same for all
 
-Each run starts four processes one after the other, so that all see the same machine: our worker on
-single events, our worker on columnar batches, a textbook Faust agent, aiokafka's getmany.
+In each run all programs take their turn one after the other, so that all see the same machine. A
+peer that cannot be installed is left out, with the reason.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import backlog, worker
+from benchmarks import backlog, peers, worker
 from benchmarks.measuring import Row, compared
 from benchmarks.processes import Program, events_per_cpu_second
 from stream.broker import EmbeddedBroker
+from stream.errors import SetupError
 
 UNIT = "events per CPU-second"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How much to run."""
+class Peer:
+    """A program that reads the backlog.
 
-    runs: int
-    events: int  # on each topic
-    faust_events: int  # it would need a minute for all of them
-    passes: int  # of getmany over the topic, so that it is busy for a second or two
+    row      the name of the comparison
+    module   benchmarks.peer_…
+    share    of the events that it reads: a slow one would need minutes for all
+    passes   over the topic: a fast one would be done too soon
+    is_apart whether it runs in the environment of peers.py
+    """
+
+    row: str
+    module: str
+    share: float = 1.0
+    passes: int = 1
+    is_apart: bool = False
 
 
-FULL = Plan(runs=3, events=200_000, faust_events=60_000, passes=4)
-QUICK = Plan(runs=1, events=80_000, faust_events=8_000, passes=4)
+PEERS = (
+    Peer("pipeline/json/vs_textbook_faust", "faust", share=0.03),
+    Peer("pipeline/json/vs_faust_take_1000", "faust_take", share=0.03),
+    Peer("pipeline/json/vs_quixstreams", "quixstreams", share=0.1, is_apart=True),
+    Peer("pipeline/json/vs_bytewax", "bytewax", share=0.1, is_apart=True),
+    Peer("pipeline/json/vs_whylogs", "whylogs", share=0.05, is_apart=True),
+    Peer("pipeline/json/vs_aiokafka_getmany", "getmany", passes=2),
+    Peer("pipeline/json/vs_librdkafka_consume", "librdkafka", passes=2),
+)
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """One row per comparison, from the same runs."""
-    plan = QUICK if quick else FULL
+    """One row per peer, from the same runs."""
+    runs, events = (1, 200_000) if quick else (3, 2_000_000)
+    pairs: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
         folder = Path(name)
         with EmbeddedBroker(say=print) as broker:
-            _fill(folder, broker.bootstrap, plan)
-            runs = [_Run(folder, broker.bootstrap, plan, at).all() for at in range(plan.runs)]
-    json, columnar, faust, getmany = zip(*runs, strict=True)
-    return [
-        compared("pipeline/json/vs_textbook_faust", zip(json, faust, strict=True), UNIT),
-        compared("pipeline/json/vs_aiokafka_getmany", zip(json, getmany, strict=True), UNIT),
-        compared("pipeline/columnar/vs_textbook_faust", zip(columnar, faust, strict=True), UNIT),
-    ]
+            worker.write_reference(folder)
+            print(f"  publishing {events:,} events …", flush=True)
+            backlog.create_topics(broker.bootstrap, backlog.JSON)
+            backlog.publish(broker.bootstrap, backlog.JSON, events)
+            for at in range(runs):
+                run = _Run(folder, broker.bootstrap, events, at)
+                ours = run.ours()
+                for peer in PEERS:
+                    rate = run.peer(peer)
+                    if rate is not None:
+                        pairs.setdefault(peer.row, []).append((ours, rate))
+    return [compared(row, measured, UNIT) for row, measured in pairs.items()]
 
 
-def _fill(folder: Path, bootstrap: str, plan: Plan) -> None:
-    worker.write_reference(folder)
-    for topic in (backlog.JSON, backlog.COLUMNAR):
-        print(f"  publishing {plan.events:,} events on {topic} …", flush=True)
-        backlog.create_topics(bootstrap, topic)
-        backlog.publish(bootstrap, topic, plan.events)
-
-
+@dataclass(frozen=True, slots=True)
 class _Run:
-    """One run of every program."""
+    """One turn of every program."""
 
-    def __init__(self, folder: Path, bootstrap: str, plan: Plan, at: int) -> None:
-        self._folder, self._bootstrap, self._plan, self._at = folder, bootstrap, plan, at
+    folder: Path
+    bootstrap: str
+    events: int
+    at: int
 
-    def all(self) -> tuple[float, float, float, float]:
-        """Events per CPU-second: ours, ours on columnar batches, Faust, getmany."""
-        plan = self._plan
-        return (
-            self._measure("ours", lambda: self._worker(backlog.JSON), plan.events),
-            self._measure("ours, columnar", lambda: self._worker(backlog.COLUMNAR), plan.events),
-            self._measure("textbook Faust", self._faust, plan.faust_events),
-            self._measure("aiokafka getmany", self._getmany, plan.events * plan.passes),
+    def ours(self) -> float:
+        """Events per CPU-second of a worker."""
+        name = f"worker-{self.at}"
+        program = worker.program(self.folder, self.bootstrap, backlog.JSON, name, self.events)
+        return self._measured("ours", program, self.events)
+
+    def peer(self, peer: Peer) -> float | None:
+        """Events per CPU-second of a peer; None if it cannot be installed."""
+        last = str(self.events) if peer.passes > 1 else str(self.folder)
+        group = f"{peer.module}-{self.at}"
+        words = (
+            f"benchmarks.peer_{peer.module}",
+            self.bootstrap,
+            backlog.JSON,
+            group,
+            "PORT",
+            last,
         )
+        program = Program(words, "events_total ")
+        if peer.is_apart:
+            try:
+                program = Program(words, "events_total ", python=str(peers.python()))
+            except SetupError as error:
+                print(f"  {peer.module}: {error}", flush=True)
+                return None
+        return self._measured(peer.module, program, int(self.events * peer.share * peer.passes))
 
-    def _measure(self, name: str, program: Callable[[], Program], target: int) -> float:
-        log = self._folder / f"{name}-{self._at}.log"
-        rate = events_per_cpu_second(program(), target, log)
-        print(f"  run {self._at + 1} of {self._plan.runs}: {name} {rate:,.0f}", flush=True)
+    def _measured(self, name: str, program: Program, target: int) -> float:
+        rate = events_per_cpu_second(program, target, self.folder / f"{name}-{self.at}.log")
+        print(f"  run {self.at + 1}: {name} {rate:,.0f}", flush=True)
         return rate
-
-    def _worker(self, topic: str) -> Program:
-        name = f"worker-{topic}-{self._at}"
-        return worker.program(self._folder, self._bootstrap, topic, name, self._plan.events)
-
-    def _faust(self) -> Program:
-        words = ("benchmarks.peer_faust", self._bootstrap, backlog.JSON, f"faust-{self._at}")
-        return Program((*words, "PORT", str(self._folder)), "events_total ")
-
-    def _getmany(self) -> Program:
-        words = ("benchmarks.peer_getmany", self._bootstrap, backlog.JSON, f"getmany-{self._at}")
-        return Program((*words, "PORT", str(self._plan.events)), "events_total ")
 
 
 if __name__ == "__main__":

@@ -14,47 +14,7 @@ from typing import Any
 
 import faust
 
-
-class Running:
-    """Count, mean, variance and range of a number so far (Welford 1962)."""
-
-    __slots__ = ("high", "low", "m2", "mean", "n")
-
-    def __init__(self) -> None:
-        self.n, self.mean, self.m2 = 0, 0.0, 0.0
-        self.low, self.high = float("inf"), float("-inf")
-
-    def add(self, value: float) -> None:
-        self.n += 1
-        delta = value - self.mean
-        self.mean += delta / self.n
-        self.m2 += delta * (value - self.mean)
-        self.low, self.high = min(self.low, value), max(self.high, value)
-
-
-class Statistics:
-    """What is known of all features."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.numbers: dict[str, Running] = {}
-        self.texts: dict[str, dict[str, int]] = {}
-        self.missing: dict[str, int] = {}
-
-    def add(self, features: dict[str, Any]) -> None:
-        """Count one event."""
-        for name, value in features.items():
-            if value is None:
-                self.missing[name] = self.missing.get(name, 0) + 1
-            elif isinstance(value, str):
-                counts = self.texts.setdefault(name, {})
-                counts[value] = counts.get(value, 0) + 1
-            else:
-                running = self.numbers.get(name)
-                if running is None:
-                    running = self.numbers[name] = Running()
-                running.add(value)
-        self.events += 1
+from benchmarks.peer_statistics import Statistics
 
 
 def build(bootstrap: str, topic: str, name: str, port: int, folder: str) -> faust.App:

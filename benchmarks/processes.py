@@ -39,11 +39,13 @@ class Program:
     words    what follows `python -m`; "PORT" stands for the port of its /metrics
     counter  how the lines of its counter of events begin
     windows  that must be judged, too, before its work is done
+    python   the interpreter
     """
 
     words: tuple[str, ...]
     counter: str
     windows: int = 0
+    python: str = sys.executable
 
 
 class Sample(NamedTuple):
@@ -63,7 +65,7 @@ class Running:
         self._deadline = time.monotonic() + LIMIT_S
         with log.open("wb") as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=ROOT, stdout=said, stderr=said
+                [program.python, "-m", *words], cwd=ROOT, stdout=said, stderr=said
             )
 
     def until_counted(self, target: int) -> Sample:
@@ -85,6 +87,11 @@ class Running:
                 return Sample(events, cpu_seconds(self._process.pid))
             time.sleep(pause_s)
         raise BusError(f"{counter} is {events} of {target} after {LIMIT_S:g} s: {self._said()}")
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def stop(self) -> None:
         """Tell it to stop, and make it."""

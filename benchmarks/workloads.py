@@ -31,6 +31,8 @@ START = np.datetime64("2025-03-03T00:00:00", "ms")
 EVENTS_PER_MINUTE = 10_000  # of event time
 CHUNK = 10_000
 
+HEAD = f'{{"id":"b-%09d","model":"{MODEL}","version":"{VERSION}","ts":"%s"'.encode()
+
 Event = dict[str, Any]
 
 
@@ -42,8 +44,7 @@ def chunks(n: int, seed: int = 1) -> Iterator[list[Event]]:
 
 
 def _events(rng: np.random.Generator, first: int, n: int) -> list[Event]:
-    after_ms = (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
-    stamps = np.datetime_as_string(START + after_ms, unit="ms").tolist()
+    stamps = _stamps(first, n)
     scores = rng.random(n).round(6).tolist()
     latencies = np.exp(rng.normal(3.0, 0.35, n)).round(3).tolist()
     features = _features(rng, n)
@@ -52,13 +53,18 @@ def _events(rng: np.random.Generator, first: int, n: int) -> list[Event]:
             "id": f"b-{first + i:09d}",
             "model": MODEL,
             "version": VERSION,
-            "ts": f"{stamps[i]}Z",
+            "ts": stamps[i],
             "features": features[i],
             "prediction": {"score": scores[i], "label": int(scores[i] > 0.5)},
             "latency_ms": latencies[i],
         }
         for i in range(n)
     ]
+
+
+def _stamps(first: int, n: int) -> list[str]:
+    after_ms = (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
+    return [f"{stamp}Z" for stamp in np.datetime_as_string(START + after_ms, unit="ms").tolist()]
 
 
 def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
@@ -71,6 +77,21 @@ def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
         columns.append([values[code] for code in codes])
     names = (*NUMERIC, *CATEGORIES)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def many(n: int, first: int = 0, seed: int = 1) -> Iterator[list[bytes]]:
+    """n messages of one event each, CHUNK at a time; times and ids go on, features come again.
+
+    Making events costs more than reading them: of two million only the first few thousand are made.
+    """
+    [events] = chunks(min(n, CHUNK), seed)
+    bodies = [orjson.dumps(event).partition(b',"features"') for event in events]
+    tails = [b"".join(parts[1:]) for parts in bodies]
+    for start in range(first, first + n, CHUNK):
+        size = min(CHUNK, first + n - start)
+        stamps = _stamps(start, size)
+        heads = (HEAD % (start + i, stamp.encode()) for i, stamp in enumerate(stamps))
+        yield [head + tail for head, tail in zip(heads, tails[:size], strict=True)]
 
 
 def singles(events: Sequence[Event]) -> list[bytes]:
