@@ -27,6 +27,8 @@ MEASURES = (
     "ks",
     "wasserstein",
     "wasserstein_normed",
+    "energy",
+    "energy_normed",
     "chi2",
     "missing_difference",
     "missing_ratio",
@@ -39,13 +41,15 @@ MEASURES = (
 )
 QUALITY_MEASURES = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
 # No effect of these is large or small by itself: one has the feature's unit, one grows with n.
-LEVELLESS_MEASURES = ("wasserstein", "chi2", "chi2_observed")
+LEVELLESS_MEASURES = ("wasserstein", "energy", "chi2", "chi2_observed")
 UNBOUNDED = (  # everything else is a share or a distance in [0, 1]
     "psi",
     "psi_observed",
     "kl",
     "wasserstein",
     "wasserstein_normed",
+    "energy",
+    "energy_normed",
     "chi2",
     "chi2_observed",
     "latency_p50_ms",

@@ -28,6 +28,7 @@ OK, BREACH, NO_DATA, NOT_ENOUGH = "ok", "breach", "no_data", "not_enough_data"
 EFFECTS = {
     "psi": 0.1, "psi_observed": 0.1, "kl": 0.1, "jensen_shannon": 0.1, "hellinger": 0.1,
     "total_variation": 0.1, "l_infinity": 0.1, "ks": 0.1, "wasserstein_normed": 0.1,
+    "energy_normed": 0.1,
     "missing_difference": 0.05, "missing_ratio": 0.0, "unseen_ratio": 0.0,
     "out_of_range_ratio": 0.0,
 }  # fmt: skip

@@ -29,7 +29,8 @@ Counts = NDArray[np.float64]
 # Measures of the histogram share its chance level, the others that of Kolmogorov and Smirnov.
 ON_BINS = ("psi", "jensen_shannon", "kl", "hellinger", "total_variation", "l_infinity", "chi2")
 OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
-ON_VALUES = ("ks", "wasserstein", "wasserstein_normed")
+ON_VALUES = ("ks", "wasserstein", "wasserstein_normed", "energy", "energy_normed")
+LEAST_SPREAD = 1e-3  # of a reference, as peers have it: a constant has no unit to divide by
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Comparison:
     values            measure by name; NaN where it is undefined
     p_values          chance of a value as large on unchanged data, by measure
     null_expectation  what the measure is on unchanged data on average, where that is known
+    culprits          the bin whose share moved most, and the value that most others passed
     """
 
     feature: str
@@ -58,6 +60,7 @@ class Comparison:
     values: dict[str, float] = field(default_factory=dict)
     p_values: dict[str, float] = field(default_factory=dict)
     null_expectation: dict[str, float] = field(default_factory=dict)
+    culprits: dict[str, str | float] = field(default_factory=dict)
     q_value: float = nan
     statistic: float = nan  # chi-square with rare bins pooled, and its degrees of freedom
     freedom: int = 0
@@ -82,6 +85,8 @@ def compare(
     comparison.kind = kind
     if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
         measure_bins(comparison)
+        at = divergences.culprit(comparison.reference, comparison.current)
+        comparison.culprits["l_infinity"] = comparison.labels[at]
     return comparison
 
 
@@ -189,24 +194,29 @@ def _middles(borders: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _measure_values(comparison: Comparison, now: NumberState, known: NumberState) -> None:
-    """KS and Wasserstein distance of the observed values."""
+    """Distances of the observed values: exact on atoms, within cells spread evenly."""
     if known.is_atomic:
         points, before, after = _on_points(now, known)
-        ks = distances.ks(np.cumsum(before), np.cumsum(after))
         wasserstein = distances.wasserstein(points, before, after)
+        energy = distances.energy(points, before, after)
     else:
         low = min(now.moments.low[0], known.moments.low[0])
         high = max(now.moments.high[0], known.moments.high[0])
         borders = np.clip(logbins.cell_edges(*known.grid), low, high)
         before, after = known.cells.astype(float), now.cells_on(known.grid).astype(float)
-        ks = distances.ks(np.cumsum(before), np.cumsum(after))
+        points = borders[1:]
         wasserstein = distances.wasserstein_cells(borders, before, after)
+        energy = distances.energy_cells(borders, before, after)
+    cumulative = np.cumsum(before), np.cumsum(after)
+    comparison.culprits["ks"] = float(points[distances.ks_at(*cumulative)])
     unit = known.grid.unit
-    spread = max(sqrt(moments.variance(known.moments, 0, unit, 0)), 1e-3)
+    spread = max(sqrt(moments.variance(known.moments, 0, unit, 0)), LEAST_SPREAD)
     comparison.values |= {
-        "ks": ks,
+        "ks": distances.ks(*cumulative),
         "wasserstein": wasserstein,
         "wasserstein_normed": wasserstein / spread,
+        "energy": energy,
+        "energy_normed": energy / sqrt(spread),
     }
     comparison.observed = (now.count, known.count)
 

@@ -211,6 +211,7 @@ def _measures(comparison: Comparison) -> dict[str, Any]:
             "n": comparison.n,
             "n_reference": comparison.n_reference,
             "null_expectation": comparison.null_expectation.get(psi),
+            "culprits": comparison.culprits,
             "p_value": comparison.p_values.get(psi),
             "q_value": comparison.q_value,
         }

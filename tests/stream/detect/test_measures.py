@@ -82,6 +82,9 @@ def test_numbers_counted_one_by_one_have_exactly_scipys_measures(
     assert compared.values["wasserstein"] == pytest.approx(wasserstein, abs=EXACT)
     normed = wasserstein / before.std()
     assert compared.values["wasserstein_normed"] == pytest.approx(normed, rel=EXACT)
+    energy = stats.energy_distance(before, now)
+    assert compared.values["energy"] == pytest.approx(energy, rel=EXACT)
+    assert compared.values["energy_normed"] == pytest.approx(energy / sqrt(before.std()), rel=EXACT)
 
 
 def test_observed_measures_leave_the_missing_values_out(rng: np.random.Generator) -> None:
@@ -138,6 +141,24 @@ def test_a_continuous_feature_is_within_a_cell_of_scipy(
     assert found["ks"] == pytest.approx(stats.ks_2samp(before, now).statistic, abs=SNAPPED_SHARE)
     wasserstein = stats.wasserstein_distance(before, now)
     assert found["wasserstein"] == pytest.approx(wasserstein, abs=2 * SNAPPED_WASSERSTEIN)
+    energy = stats.energy_distance(before, now) / sqrt(before.std())
+    assert found["energy_normed"] == pytest.approx(energy, abs=SNAPPED_WASSERSTEIN)
+
+
+def test_the_culprits_are_the_bin_and_the_value_where_it_happened() -> None:
+    before = [float(v % 10) for v in range(1_000)]
+    compared = beside(before, [*before[:200], *[7.5] * 40])
+    assert compared.culprits == {"l_infinity": "<= 8.1", "ks": 7.0}
+    texts = beside(["a", "b", "b", "b"] * 50, ["a", "b", "b", "new"] * 50)
+    assert texts.culprits == {"l_infinity": "b"}
+
+
+def test_the_culprit_of_a_continuous_feature_is_where_most_values_passed(
+    rng: np.random.Generator,
+) -> None:
+    before, now = rng.normal(0, 1, 20_000), rng.normal(1, 1, 20_000)
+    # Two normal densities of one width cross half-way, and there F - G is largest.
+    assert beside(before.tolist(), now.tolist()).culprits["ks"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_bins_of_a_continuous_reference_hold_a_tenth_each(rng: np.random.Generator) -> None:
@@ -185,7 +206,7 @@ def test_a_constant_reference_sees_what_leaves_it() -> None:
 
 def test_a_constant_window_of_a_constant_reference_has_no_distance() -> None:
     found = beside([5.0] * 200, [5.0] * 60).values
-    assert [found[name] for name in (*ON_BINS, *ON_VALUES)] == [0] * (len(ON_BINS) + 3)
+    assert [found[name] for name in (*ON_BINS, *ON_VALUES)] == [0] * (len(ON_BINS) + len(ON_VALUES))
 
 
 @pytest.mark.parametrize(("n", "m"), [(29, 500), (500, 29)])
