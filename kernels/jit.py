@@ -10,10 +10,12 @@ With NUMBA_DISABLE_JIT=1 kernels run as plain Python on numpy scalars and give t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from llvmlite import ir
 from numba import config, njit
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -47,3 +49,38 @@ def signed(number: np.integer) -> int:
 def bits_float(bits: np.uint64) -> np.float64:
     """The float64 that has these 64 bits."""
     return np.uint64(bits).view(np.float64)
+
+
+def _of_two(plain: Function, llvm_name: str) -> Function:
+    """An operation on two float64 as one instruction that loops over arrays are vectorised with.
+
+    Python's min and max are a comparison and a branch, which LLVM does not reorder. Told that there
+    is no NaN and that zeros are equal, it may: the result is then the same in any order.
+    """
+    if not IS_COMPILED:
+        return plain
+
+    def generate(_context: Any, one: Any, other: Any) -> Any:
+        def emit(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            double = arguments[0].type
+            called = builder.module.declare_intrinsic(
+                llvm_name, [double], ir.FunctionType(double, [double, double])
+            )
+            return builder.call(called, arguments, fastmath=("nnan", "nsz"))
+
+        return one(one, other), emit
+
+    return cast(Function, intrinsic(generate))
+
+
+def _least(one: float, other: float) -> float:
+    return min(one, other)
+
+
+def _most(one: float, other: float) -> float:
+    return max(one, other)
+
+
+# Of two numbers, neither NaN; of 0.0 and -0.0 either may come out.
+lesser = _of_two(_least, "llvm.minnum")
+greater = _of_two(_most, "llvm.maxnum")

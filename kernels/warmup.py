@@ -35,8 +35,10 @@ from kernels.sketches import (
     logbins,
     magnitudes,
     moments,
+    numbers,
     residuals,
     rows,
+    runs,
     scores,
     values,
     vectors,
@@ -111,10 +113,14 @@ def _sparse() -> Iterator[Entry]:
 
 
 def _moments() -> Iterator[Entry]:
-    slots, numbers = np.zeros(1, np.int32), np.ones(1)
+    slots, column = np.zeros(1, np.int32), np.ones(1)
     state, other = moments.empty(1), moments.empty(1)
-    yield moments.update, (state, slots, numbers, 0.0, 1.0)
+    yield moments.update, (state, slots, column, 0.0, 1.0)
+    yield moments.kind_of, (np.uint64(0),)
     yield moments.merge, (state, slots, other, 1.0)
+    yield runs.arrange, (slots, np.zeros(1, np.int32), np.zeros(2, np.int64))
+    arranged, scratch = runs.runs_of(slots, state.count), numbers.scratch()
+    yield numbers.update, (state, logbins.empty(1), arranged, column, 0.0, 1.0, scratch)
     yield moments.mean, (state, 0, 1.0)
     yield moments.variance, (state, 0, 1.0, 1)
     yield moments.skewness, (state, 0)
@@ -128,6 +134,7 @@ def _logbins(dtype: type[np.uint32] | type[np.int64]) -> Iterator[Entry]:
     edges = logbins.cell_edges(0.0, 1.0)
     counts = np.zeros(logbins.CELLS, np.int64)
     yield logbins.cell_of, (1.0, 0.0, 1.0)
+    yield logbins.offset_of, (1.0, 0.0, 1.0)
     yield logbins.cell_edges, (0.0, 1.0)
     yield logbins.update, (state, slots, numbers, 0.0, 1.0)
     yield logbins.merge, (state, slots, pane)

@@ -10,6 +10,7 @@ A new sketch needs one entry in SKETCHES.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from kernels.sketches import (
     values,
     vectors,
 )
-from tests.laws import MANY, SLOTS, Sketch, Slots, State
+from tests.fused import NumbersState, numbers_empty, numbers_update
+from tests.laws import SLOTS, Sketch, Slots, State
 
 
 def _numbers(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
@@ -82,6 +84,33 @@ def _logbins(name: str, anchor: float, inverse_scale: float, dtype: type) -> Ske
         weight=lambda state: int(state.counts.sum()),
         counts=lambda state: state.counts,
         observe=lambda state, slot: np.array([state.clamped[slot]], np.float64),
+    )
+
+
+def _numbers_sketch(name: str, anchor: float, inverse_scale: float) -> Sketch:
+    def merge(into: NumbersState, slots: Slots, other: NumbersState) -> None:
+        moments.merge(into.shape, slots, other.shape, inverse_scale)
+        logbins.merge(into.cells, slots, other.cells)
+
+    def reset(state: NumbersState, slot: int) -> None:
+        moments.reset(state.shape, slot)
+        logbins.reset(state.cells, slot)
+
+    def grow(state: NumbersState, n_slots: int) -> NumbersState:
+        return NumbersState(
+            *moments.grow(state.shape, n_slots), *logbins.grow(state.cells, n_slots)
+        )
+
+    shape = _moments(name, anchor, inverse_scale)
+    return replace(
+        shape,
+        empty=numbers_empty,
+        grow=grow,
+        reset=reset,
+        update=lambda state, slots, x: numbers_update(state, slots, x, anchor, inverse_scale),
+        merge=merge,
+        counts=lambda state: np.column_stack([shape.counts(state), state.counts, state.clamped]),
+        observe=lambda state, slot: shape.observe(state.shape, slot),
     )
 
 
@@ -201,6 +230,9 @@ def _add_arrays(state: vectors.Vectors, slots: Slots, arrays: NDArray[np.float64
 SKETCHES = (
     _moments("moments", 10.0, 1.0 / 3.0),
     _moments("moments without shift", np.nan, 1.0),
+    _numbers_sketch("numbers", 10.0, 1.0 / 3.0),
+    _numbers_sketch("numbers about zero", 0.0, 1e8),
+    _numbers_sketch("numbers raw", 0.0, 0.0),
     _logbins("logbins", 10.0, 1.0 / 3.0, np.uint32),
     _logbins("logbins of windows", 10.0, 1e8, np.int64),
     _logbins("logbins raw", 0.0, 0.0, np.uint32),
@@ -234,7 +266,7 @@ SKETCHES = (
         unpack=hyperloglog.unpack,
     ),
     _rows("rows", 40),
-    _rows("rows with room for all", 2 * MANY),
+    _rows("rows with room for all", 10_000),
     Sketch(
         name="covariance",
         empty=lambda n_slots: covariance.empty(n_slots, WIDTH),

@@ -1,7 +1,7 @@
 """Sketches: bounded summaries of a stream, one row per slot, that merge.
 
 module    summarises                          guarantee                              bytes per slot
-moments   count, mean, shape, range, missing  counts exact, the rest rounding        120
+moments   count, mean, shape, range, missing  counts exact, the rest rounding        600
 logbins   quantiles and shape of any number   a quantile's cell is exact, its width  6152
                                               1/32 of (scale + distance to anchor)
 values    counts of a known vocabulary        exact                                  8 per code
@@ -17,6 +17,8 @@ residuals RMSE, MAE, bias, MAPE               rounding                          
 vectors   mean, variance of each dimension    rounding                               16 d
 magnitudes
           mean of |x|                         rounding                               16
+
+numbers   feeds moments and logbins in one pass, from rows sorted by slot (runs)
 
 All have `empty(n_slots)`, `grow(state, n_slots)`, `reset(state, slot)`, `update(state, slots, …)`
 and `merge(into, slots, other)`. The bytes are those of the arrays; for sending, counts are packed

@@ -44,10 +44,10 @@ RESOLUTION = 2.0**-K
 GUARANTEE = 0.015  # rank error, of 1; anchored grid, 20 000 values or more
 BYTES_PER_SLOT = 4 * CELLS + 8
 
-_SHIFT = np.uint64(52 - K)
-_FIRST = 1023 << K  # the key of y = 1, before it is taken off
-_RAW_SHIFT = np.uint64(52 - RAW_K)
-_RAW_FIRST = (1023 + RAW_FROM) << RAW_K
+SHIFT = np.uint64(52 - K)
+FIRST = 1023 << K  # the key of y = 1, before it is taken off
+RAW_SHIFT = np.uint64(52 - RAW_K)
+RAW_FIRST = (1023 + RAW_FROM) << RAW_K
 _LARGEST = float(np.finfo(np.float64).max)
 _STEP = 1 << 60  # half the longest stride of a search: sums with a rank stay in int64
 
@@ -94,7 +94,7 @@ def update(
         slot = slots[at]
         if slot < 0 or (float_bits(values[at]) & MAGNITUDE_BITS) >= INFINITY_BITS:
             continue
-        offset = _offset(values[at], anchor, inverse_scale)
+        offset = offset_of(values[at], anchor, inverse_scale)
         inside = min(max(offset, -HALF), HALF - 1)
         state.counts[slot, HALF + inside] += 1
         if inside != offset:
@@ -118,22 +118,22 @@ def cell_of(value: float, anchor: float, inverse_scale: float) -> int:
     """The cell that counts a value, in [0, CELLS); -1 for NaN and infinities."""
     if not math.isfinite(value):
         return -1
-    return HALF + min(max(_offset(value, anchor, inverse_scale), -HALF), HALF - 1)
+    return HALF + min(max(offset_of(value, anchor, inverse_scale), -HALF), HALF - 1)
 
 
 @kernel
-def _offset(value: float, anchor: float, inverse_scale: float) -> int:
+def offset_of(value: float, anchor: float, inverse_scale: float) -> int:
     """Cells between the anchor and a finite value, -1 for the first one below; not clamped.
 
     The sign is that of the difference, before it can underflow. Adding 0.0 makes -0.0 to 0.0.
     """
     if inverse_scale == 0.0:
         step = value + 0.0
-        key = signed((float_bits(step) & MAGNITUDE_BITS) >> _RAW_SHIFT) - _RAW_FIRST
+        key = signed((float_bits(step) & MAGNITUDE_BITS) >> RAW_SHIFT) - RAW_FIRST
         key = max(key, 0)
     else:
         step = value - anchor + 0.0
-        key = signed(float_bits(1.0 + abs(step) * inverse_scale) >> _SHIFT) - _FIRST
+        key = signed(float_bits(1.0 + abs(step) * inverse_scale) >> SHIFT) - FIRST
     return key if step >= 0.0 else -1 - key
 
 
@@ -160,8 +160,8 @@ def cell_edges(anchor: float, inverse_scale: float) -> NDArray[np.float64]:
 def _nominal(key: int, inverse_scale: float) -> float:
     """Distance from the anchor at which cell `key` starts, up to rounding."""
     if inverse_scale == 0.0:
-        return float(bits_float(np.uint64(key + _RAW_FIRST) << _RAW_SHIFT))
-    return float(bits_float(np.uint64(key + _FIRST) << _SHIFT) - 1.0) / inverse_scale
+        return float(bits_float(np.uint64(key + RAW_FIRST) << RAW_SHIFT))
+    return float(bits_float(np.uint64(key + FIRST) << SHIFT) - 1.0) / inverse_scale
 
 
 @kernel
@@ -174,16 +174,16 @@ def _first_rank(guess: float, offset: int, anchor: float, inverse_scale: float) 
     last = _rank(_LARGEST)
     high = min(max(_rank(guess), -last), last)
     step = 1
-    while high < last and _offset(_ranked(high), anchor, inverse_scale) < offset:
+    while high < last and offset_of(_ranked(high), anchor, inverse_scale) < offset:
         high = high + step if high < last - step else last
         step = min(step, _STEP) * 2
     low, step = high, 1
-    while low > -last and _offset(_ranked(low), anchor, inverse_scale) >= offset:
+    while low > -last and offset_of(_ranked(low), anchor, inverse_scale) >= offset:
         low = low - step if low > step - last else -last
         step = min(step, _STEP) * 2
     while low + 1 < high:
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
-        if _offset(_ranked(middle), anchor, inverse_scale) >= offset:
+        if offset_of(_ranked(middle), anchor, inverse_scale) >= offset:
             high = middle
         else:
             low = middle

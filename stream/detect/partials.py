@@ -25,7 +25,7 @@ import orjson
 from numpy.typing import NDArray
 
 from kernels import sparse
-from kernels.sketches.moments import Moments
+from kernels.sketches.moments import Moments, folded, unfolded
 from stream.detect.states import CategoryState, FeatureState, Grid, NumberState, Stream, WindowState
 from stream.errors import FormatError
 
@@ -118,7 +118,7 @@ def _seal(head: bytes, blob: bytes) -> bytes:
 def _pack_number(number: NumberState) -> tuple[list[Any], bytes, bytes]:
     m = number.moments
     integers = np.concatenate([m.count, m.kinds[0], m.zeros])
-    floats = np.concatenate([m.shift, m.sums[0], m.low, m.high])
+    floats = np.concatenate([m.shift, folded(m)[0], m.low, m.high])
     cells = np.empty(sparse.packed_bound(len(number.cells)), np.uint8)
     size = sparse.pack_counts(number.cells, cells)
     values = sorted(number.values.items())
@@ -187,7 +187,7 @@ def _unpack_numbers(rows: list[list[Any]], blob: NDArray[np.uint8]) -> Iterator[
         end += size
         n, x = integers[i : i + 1], floats[i : i + 1]
         moments = Moments(
-            n[:, 0], n[:, 1:7], n[:, 7], x[:, 0], x[:, 1:5], x[:, 5], x[:, 6]
+            n[:, 0], n[:, 1:7], n[:, 7], x[:, 0], unfolded(x[:, 1:5]), x[:, 5], x[:, 6]
         )  # fmt: skip
         known = dict(zip(values, counts, strict=True))
         yield NumberState(moments, Grid(*grid), None, clamped, known, packed)

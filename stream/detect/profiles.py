@@ -203,7 +203,7 @@ def _feature_document(feature: FeatureState, edges: NDArray[np.float64]) -> dict
             "grid": list(number.grid),
             "edges": edges.tolist(),
             "moments": {
-                name: array[0].tolist() for name, array in number.moments._asdict().items()
+                name: array[0].tolist() for name, array in _flat(number.moments)._asdict().items()
             },
             "cells": [cells.tolist(), number.cells[cells].tolist()],
             "clamped": number.clamped,
@@ -238,11 +238,15 @@ def from_document(document: Any) -> Reference:
     return reference
 
 
+def _flat(state: Moments) -> Moments:
+    return state._replace(sums=moments.folded(state))
+
+
 def _read_number(body: dict[str, Any]) -> NumberState:
     cells = np.zeros(logbins.CELLS, np.int64)
     index, counts = body["cells"]
     cells[np.array(index, np.int64)] = counts
-    blank = moments.empty(1)._asdict()
+    blank = _flat(moments.empty(1))._asdict()
     read = {
         # JSON has no infinity: an empty row's null range stays as it is in an empty row.
         name: np.array([[*body["moments"][name]] if array.ndim == 2 else body["moments"][name]])
@@ -251,8 +255,9 @@ def _read_number(body: dict[str, Any]) -> NumberState:
         for name, array in blank.items()
     }  # fmt: skip
     values, value_counts = body["values"]
+    flat = Moments(**read)
     return NumberState(
-        Moments(**read),
+        flat._replace(sums=moments.unfolded(flat.sums)),
         Grid(*body["grid"]),
         cells,
         body["clamped"],

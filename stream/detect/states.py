@@ -189,7 +189,7 @@ class NumberState:
 
 def rescale(state: Moments, ratio: float) -> Moments:
     """The same moments with deviations counted in units 1/ratio times as large."""
-    return state._replace(sums=state.sums * ratio ** np.arange(1, 5))
+    return state._replace(sums=state.sums * ratio ** np.arange(1, 5)[:, None])
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ known later, from configuration or reference. Missing numbers carry their kind a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -174,6 +174,18 @@ def texts_of(column: Column) -> tuple[NDArray[np.int32], list[str]]:
 
 def _text_of(number: float) -> str:
     return str(int(number)) if number % 1 == 0 else repr(number)
+
+
+def blanked(column: Column, mask: NDArray[np.bool_]) -> Column:
+    """The column with the events in mask (n,) without the key."""
+
+    def absent(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        return None if values is None else np.where(mask, ABSENT, values)
+
+    codes = column.codes
+    if codes is not None:
+        codes = np.where(mask, np.int32(ABSENT_CODE), codes)
+    return replace(column, numbers=absent(column.numbers), codes=codes, norms=absent(column.norms))
 
 
 def numbers_of(column: Column) -> NDArray[np.float64]:

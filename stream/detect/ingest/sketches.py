@@ -11,6 +11,7 @@ one; parts opened under the old one are finished there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import local
 from types import MappingProxyType
 from typing import Any
 
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
 from kernels.sketches import logbins, moments, values
+from kernels.sketches import numbers as fused
+from kernels.sketches.runs import Runs, runs_of
 from stream.detect.ingest.columns import (
     MISTYPED_CODE,
     NULL_CODE,
     Column,
     Columns,
+    blanked,
     is_there,
     numbers_of,
     texts_of,
@@ -49,6 +53,16 @@ NO_MASKS: Mapping[str, NDArray[np.bool_]] = MappingProxyType({})
 Slots = NDArray[np.int32]
 
 
+class _Scratch(local):
+    """What a kernel needs besides its arguments; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.arrays = fused.scratch()
+
+
+SCRATCH = _Scratch()
+
+
 class NumberSketch:
     """Moments, cells and exact value counts of one numeric feature, a row per slot."""
 
@@ -72,21 +86,32 @@ class NumberSketch:
         logbins.reset(self._cells, slot)
         values.reset(self._values, slot)
 
-    def update(self, slots: Slots, numbers: NDArray[np.float64]) -> None:
-        """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped."""
+    def update(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs | None = None) -> None:
+        """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped.
+
+        runs  of the events, if a slot's values do not come with each of its events but sometimes in
+              no batch at all: then they count events, and without them the values given here
+        """
+        if runs is None:
+            runs = runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
         grid = self.grid
-        moments.update(self._moments, slots, numbers, grid.shift, grid.unit)
-        logbins.update(self._cells, slots, numbers, grid.anchor, grid.inverse_scale)
+        fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.arrays)
         if self._table is not None:
             codes = np.empty(len(numbers), np.int32)
             values.lookup(self._table, numbers, codes)
             values.update(self._values, slots, codes)
+
+    def missing(self, slot: int) -> tuple[int, int]:
+        """How many nulls and mistyped values came with a slot's events."""
+        nulls, mistyped = self._moments.kinds[slot, [moments.NULLS, moments.MISTYPEDS]].tolist()
+        return nulls, mistyped
 
     def state(self, slot: int) -> NumberState:
         """A copy of a slot's row."""
         row = slice(slot, slot + 1)
         row_of = {name: array[row].copy() for name, array in self._moments._asdict().items()}
         copied = moments.Moments(**row_of)
+        copied = copied._replace(sums=moments.unfolded(moments.folded(copied)))
         # Which nulls and absent keys stand beside numbers depends on how batches were cut: they
         # are counted per feature instead.
         copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0
@@ -160,7 +185,7 @@ class FeatureSketch:
         self._make_number, self._make_category = number, category
         self.number: NumberSketch | None = None
         self.category: CategorySketch | None = None
-        # Of values that are no number and no text: nulls, others (objects), and arrays.
+        # Of values in no number sketch, nulls and others (objects); and how many arrays.
         self._untyped = np.zeros((slots, 3), np.int64)
 
     def grow(self, slots: int) -> None:
@@ -178,41 +203,44 @@ class FeatureSketch:
             if part:
                 part.reset(slot)
 
-    def update(self, slots: Slots, column: Column) -> None:
-        """Add a column; values of another type than the feature's kind count as mistyped."""
+    def update(self, slots: Slots, column: Column, runs: Runs) -> None:
+        """Add a column; values of another type than the feature's kind count as mistyped.
+
+        runs  of the events; where slots skip one that is in them, the column has no value
+        """
         if self._kind == "category":
             codes, texts = texts_of(column)
-            self._count(slots, codes == NULL_CODE, codes == MISTYPED_CODE)
+            self._add_untyped(slots, codes)
             self._add_texts(slots, codes, texts)
             return
         numbers = numbers_of(column)
-        bits = numbers.view(np.uint64)
-        self._count(slots, bits == NULL_BITS, bits == MISTYPED_BITS)
         if self._kind != "number" and column.norms is not None:
+            bits = numbers.view(np.uint64)
             is_vector = column.norms.view(np.uint64) != MISTYPED_BITS
             is_vector &= (bits != NULL_BITS) & (bits != ABSENT_BITS)
             numbers = np.where(is_vector, column.norms, numbers)
             self._add(slots, is_vector, 2)
-            self._add(slots, is_vector, 1, -1)
         if column.codes is not None and self._kind is None:
-            self._add(slots, column.codes >= 0, 1, -1)
             self._add_texts(slots, column.codes, column.texts)
             if column.numbers is None and column.norms is None:
+                self._add_untyped(slots, column.codes)
                 return
-        self._add_numbers(slots, numbers)
+            self._add(slots, column.codes >= 0, 1, -1)  # they are mistyped as numbers
+        self._add_numbers(slots, numbers, runs)
 
-    def _count(self, slots: Slots, nulls: NDArray[np.bool_], mistyped: NDArray[np.bool_]) -> None:
-        self._add(slots, nulls, 0)
-        self._add(slots, mistyped, 1)
+    def _add_untyped(self, slots: Slots, codes: NDArray[np.int32]) -> None:
+        if codes.size and codes.min() < 0:
+            self._add(slots, codes == NULL_CODE, 0)
+            self._add(slots, codes == MISTYPED_CODE, 1)
 
     def _add(self, slots: Slots, mask: NDArray[np.bool_], column: int, by: int = 1) -> None:
         if mask.any():
             np.add.at(self._untyped[:, column], slots[mask & (slots >= 0)], by)
 
-    def _add_numbers(self, slots: Slots, numbers: NDArray[np.float64]) -> None:
+    def _add_numbers(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs) -> None:
         if self.number is None:
             self.number = self._make_number(len(self._untyped))
-        self.number.update(slots, numbers)
+        self.number.update(slots, numbers, runs)
 
     def _add_texts(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
         if self.category is None:
@@ -224,6 +252,9 @@ class FeatureSketch:
         number = self.number.state(slot) if self.number else None
         category = self.category.state(slot) if self.category else None
         nulls, mistyped, arrays = self._untyped[slot].tolist()
+        if self.number:
+            more_nulls, more_mistyped = self.number.missing(slot)
+            nulls, mistyped = nulls + more_nulls, mistyped + more_mistyped
         state = FeatureState(
             number if number and (number.count or number.moments.kinds.any()) else None,
             category if category and category.counts else None,
@@ -299,17 +330,21 @@ class StreamSketches:
 
         dropped  by column the events (n,) of which it is left out
         """
-        counted = slots >= 0
-        np.add.at(self._events[:, 0], slots[counted], 1)
-        np.add.at(self._events[:, 1], slots[counted & columns.errors], 1)
+        runs = runs_of(slots, self._events[:, 0])
+        self._events[runs.slots, 0] += np.diff(runs.ends, prepend=0)
+        if columns.errors.any():
+            np.add.at(self._events[:, 1], slots[(slots >= 0) & columns.errors], 1)
         for name, column in columns.columns.items():
-            mine = slots if name not in dropped else self._without(slots, column, dropped[name])
-            if name in dropped and (mine < 0).all():
-                continue
+            mine = slots
+            if name in dropped:
+                mine = self._without(slots, column, dropped[name])
+                if (mine < 0).all():
+                    continue
+                column = blanked(column, dropped[name])
             feature = self._features.get(name)
             if feature is None:
                 feature = self._features[name] = self._feature(name)
-            feature.update(mine, column)
+            feature.update(mine, column, runs)
 
     def _without(self, slots: Slots, column: Column, dropped: NDArray[np.bool_]) -> Slots:
         left_out = slots[dropped & (slots >= 0) & is_there(column)]

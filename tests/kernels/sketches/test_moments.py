@@ -72,7 +72,7 @@ def test_a_large_offset_costs_no_digits_without_a_shift(rng: np.random.Generator
 
 def test_mean_is_the_shift_and_the_first_sum() -> None:
     state = fed([1.0, 2.0, 6.0], shift=10.0, inverse_scale=0.25)
-    assert moments.mean(state, 0, 0.25) == 10.0 + state.sums[0, 0] / (3 * 0.25)
+    assert moments.mean(state, 0, 0.25) == 10.0 + moments.folded(state)[0, 0] / (3 * 0.25)
 
 
 def test_kinds_of_missing_are_counted_apart() -> None:
