@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import float_bits, kernel
+from kernels.jit import float_bits, kernel, piece
+from kernels.memory import load_word
 from kernels.missing import INFINITY_BITS, MAGNITUDE_BITS
 
 Key = tuple[np.uint64, np.uint64]
@@ -75,6 +76,20 @@ def hash_bytes(data: NDArray[np.uint8], start: int, end: int, key: Key) -> np.ui
     for i in range(end - at):
         last |= np.uint64(data[at + i]) << np.uint64(8 * i)
     return _finished(a, b, c, d, last)
+
+
+@piece
+def hash_memory(at: int, size: int, key_0: np.uint64, key_1: np.uint64) -> np.uint64:
+    """The hash of so many bytes at an address; padding must be readable behind them."""
+    a, b, c, d = key_0 ^ _V0, key_1 ^ _V1, key_0 ^ _V2, key_1 ^ _V3
+    end = at + size
+    while at + 8 <= end:
+        word = load_word(at)
+        a, b, c, d = _round(a, b, c, d ^ word)
+        a ^= word
+        at += 8
+    last = load_word(at) & ((np.uint64(1) << np.uint64(8 * (end - at))) - np.uint64(1))
+    return _finished(a, b, c, d, last | (np.uint64(size) << _LENGTH_AT))
 
 
 @kernel

@@ -1,8 +1,8 @@
-"""Jit: a plain function in, a compiled one out. The only file that imports numba.
+"""Jit: a plain function in, a compiled one out. The only package that imports numba, with memory.py.
 
 In    a function that keeps the kernel contract (`kernels/__init__.py`)
 Out   the same function, compiled at its first call per argument types and kept in numba's cache
-Not   the list of kernels and of their argument types (warmup.py)
+Not   the list of kernels and of their argument types (warmup.py); raw memory (memory.py)
 
 With NUMBA_DISABLE_JIT=1 kernels run as plain Python on numpy scalars and give the same bytes.
 """
@@ -28,6 +28,24 @@ def kernel(function: Function) -> Function:
         # Compiled code neither warns nor raises on overflow or 0/0; plain numpy scalars would warn.
         return np.errstate(all="ignore")(function)
     return cast(Function, njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+def piece(function: Function) -> Function:
+    """A part of kernels, always inlined into them; called from Python by tests alone."""
+    if not IS_COMPILED:
+        return np.errstate(all="ignore")(function)
+    return cast(
+        Function, njit(nogil=True, forceinline=True, error_model="numpy", boundscheck=False)(function)
+    )
+
+
+def routine(function: Function) -> Function:
+    """A part of kernels that is called, not inlined; called from Python by tests alone."""
+    if not IS_COMPILED:
+        return np.errstate(all="ignore")(function)
+    return cast(
+        Function, njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)(function)
+    )
 
 
 @kernel

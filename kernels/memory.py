@@ -1,0 +1,204 @@
+"""Memory: an address in, the bytes that stand there out; and what else one instruction does.
+
+In    addresses as int64, words as uint64
+Out   loads and stores that need no alignment, counts of zero bits, products, masks of bytes
+Not   bounds: who reads at an address knows that it lies in a buffer with PADDING behind it
+
+numba counts references whenever an array is passed to a function, which made the scanner of
+`kernels/decode` three times as slow; on addresses nothing is counted. Beside jit.py the only file
+that imports numba. With NUMBA_DISABLE_JIT=1 ctypes reads and writes at the same addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ctypes import c_double, c_int32, c_int64, c_uint8, c_uint32, c_uint64
+from typing import Any, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from kernels.jit import IS_COMPILED
+
+PADDING = 64  # bytes that must be readable behind a buffer: the widest load
+
+_BYTE, _HALF, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_BLOCK, _WIDE_BLOCK = ir.VectorType(_BYTE, 32), ir.VectorType(_BYTE, 64)
+_LONG = ir.IntType(128)
+_QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
+
+Emit = Callable[..., Any]
+
+
+def _lowered(signature: Any, plain: Callable[..., Any]) -> Callable[[Emit], Callable[..., Any]]:
+    """Mark of a function that emits what `plain` does, as LLVM instructions."""
+
+    def mark(emit: Emit) -> Callable[..., Any]:
+        if not IS_COMPILED:
+            return plain
+
+        def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            return emit(builder, *values)
+
+        def one(_typing: Any, _a: Any) -> Any:
+            return signature, generate
+
+        def two(_typing: Any, _a: Any, _b: Any) -> Any:
+            return signature, generate
+
+        return cast(Callable[..., Any], intrinsic(one if len(signature.args) == 1 else two))
+
+    return mark
+
+
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    found = builder.load(builder.inttoptr(address, ir.PointerType(kind)))
+    found.align = 1
+    return found
+
+
+def _store(builder: Any, address: Any, value: Any) -> Any:
+    put = builder.store(value, builder.inttoptr(address, ir.PointerType(value.type)))
+    put.align = 1
+    return ir.Constant(ir.IntType(8).as_pointer(), None)
+
+
+def _all(kind: Any, byte: int) -> Any:
+    return ir.Constant(kind, [byte] * kind.count)
+
+
+def _counted(builder: Any, name: str, word: Any) -> Any:
+    flag = ir.IntType(1)
+    shape = ir.FunctionType(_WORD, [_WORD, flag])
+    function = builder.module.declare_intrinsic(f"llvm.{name}", [_WORD], shape)
+    return builder.call(function, [word, ir.Constant(flag, 0)])
+
+
+@_lowered(types.int64(types.int64), lambda at: c_uint8.from_address(at).value)
+def load_byte(builder: Any, at: Any) -> Any:
+    """The byte at an address, 0 to 255."""
+    return builder.zext(_load(builder, at, _BYTE), _WORD)
+
+
+@_lowered(types.int64(types.int64), lambda at: c_uint32.from_address(at).value)
+def load_four(builder: Any, at: Any) -> Any:
+    """Four bytes, the first the lowest."""
+    return builder.zext(_load(builder, at, _HALF), _WORD)
+
+
+@_lowered(types.uint64(types.int64), lambda at: np.uint64(c_uint64.from_address(at).value))
+def load_word(builder: Any, at: Any) -> Any:
+    """Eight bytes, the first the lowest."""
+    return _load(builder, at, _WORD)
+
+
+@_lowered(types.int64(types.int64), lambda at: c_int64.from_address(at).value)
+def load_int(builder: Any, at: Any) -> Any:
+    """An int64."""
+    return _load(builder, at, _WORD)
+
+
+@_lowered(types.int64(types.int64), lambda at: c_int32.from_address(at).value)
+def load_code(builder: Any, at: Any) -> Any:
+    """An int32."""
+    return builder.sext(_load(builder, at, _HALF), _WORD)
+
+
+@_lowered(types.float64(types.int64), lambda at: c_double.from_address(at).value)
+def load_float(builder: Any, at: Any) -> Any:
+    """A float64."""
+    return _load(builder, at, ir.DoubleType())
+
+
+def _put_byte(at: int, value: int) -> None:
+    c_uint8.from_address(at).value = int(value)
+
+
+def _put_code(at: int, value: int) -> None:
+    c_int32.from_address(at).value = int(value)
+
+
+def _put_int(at: int, value: int) -> None:
+    c_int64.from_address(at).value = int(value)
+
+
+def _put_word(at: int, value: int) -> None:
+    c_uint64.from_address(at).value = int(value)
+
+
+@_lowered(types.void(types.int64, types.int64), _put_byte)
+def store_byte(builder: Any, at: Any, value: Any) -> Any:
+    """Write the lowest byte of a number."""
+    return _store(builder, at, builder.trunc(value, _BYTE))
+
+
+@_lowered(types.void(types.int64, types.int64), _put_code)
+def store_code(builder: Any, at: Any, value: Any) -> Any:
+    """Write an int32."""
+    return _store(builder, at, builder.trunc(value, _HALF))
+
+
+@_lowered(types.void(types.int64, types.int64), _put_int)
+def store_int(builder: Any, at: Any, value: Any) -> Any:
+    """Write an int64."""
+    return _store(builder, at, value)
+
+
+@_lowered(types.void(types.int64, types.uint64), _put_word)
+def store_word(builder: Any, at: Any, value: Any) -> Any:
+    """Write eight bytes."""
+    return _store(builder, at, value)
+
+
+def _trailing(word: np.uint64) -> int:
+    number = int(word)
+    return (number & -number).bit_length() - 1 if number else 64
+
+
+@_lowered(types.int64(types.uint64), _trailing)
+def zeros_below(builder: Any, word: Any) -> Any:
+    """Zero bits below the lowest one; 64 of zero."""
+    return _counted(builder, "cttz", word)
+
+
+@_lowered(types.int64(types.uint64), lambda word: 64 - int(word).bit_length())
+def zeros_above(builder: Any, word: Any) -> Any:
+    """Zero bits above the highest one; 64 of zero."""
+    return _counted(builder, "ctlz", word)
+
+
+@_lowered(
+    types.uint64(types.uint64, types.uint64), lambda a, b: np.uint64((int(a) * int(b)) >> 64)
+)
+def high_product(builder: Any, a: Any, b: Any) -> Any:
+    """The upper 64 bits of a product."""
+    product = builder.mul(builder.zext(a, _LONG), builder.zext(b, _LONG))
+    return builder.trunc(builder.lshr(product, ir.Constant(_LONG, 64)), _WORD)
+
+
+def _mask(at: int, count: int, is_meant: Callable[[int], bool]) -> np.uint64:
+    there = bytes((c_uint8 * count).from_address(at))
+    return np.uint64(sum(1 << i for i, byte in enumerate(there) if is_meant(byte)))
+
+
+@_lowered(
+    types.uint64(types.int64),
+    lambda at: _mask(at, 32, lambda b: b in (_QUOTE, _BACKSLASH) or b < _SPACE),
+)
+def text_stops(builder: Any, at: Any) -> Any:
+    """Which of 32 bytes end a JSON string or complicate it: quote, backslash, control."""
+    block = _load(builder, at, _BLOCK)
+    is_quote = builder.icmp_unsigned("==", block, _all(_BLOCK, _QUOTE))
+    is_backslash = builder.icmp_unsigned("==", block, _all(_BLOCK, _BACKSLASH))
+    is_control = builder.icmp_unsigned("<", block, _all(_BLOCK, _SPACE))
+    stops = builder.or_(builder.or_(is_quote, is_backslash), is_control)
+    return builder.zext(builder.bitcast(stops, _HALF), _WORD)
+
+
+@_lowered(types.uint64(types.int64), lambda at: _mask(at, 64, lambda b: b >= 0x80))
+def high_bytes(builder: Any, at: Any) -> Any:
+    """Which of 64 bytes are not ASCII."""
+    block = _load(builder, at, _WIDE_BLOCK)
+    return builder.bitcast(builder.icmp_signed("<", block, _all(_WIDE_BLOCK, 0)), _WORD)
