@@ -111,6 +111,23 @@ def empty(most_texts: int, arena_bytes: int, most_keys: int, key: Key) -> Tables
     return tables
 
 
+def with_room(tables: Tables) -> Tables:
+    """The same tables with twice the room for texts; all codes stay."""
+    places = np.concatenate([tables.text_places, np.zeros_like(tables.text_places)])
+    arena = np.concatenate([tables.arena, np.zeros_like(tables.arena)])
+    slots = np.zeros(2 * len(tables.text_slots), np.uint64)
+    larger = tables._replace(text_slots=slots, text_places=places, arena=arena)
+    put = larger.words.__setitem__
+    put(TEXT_SLOTS // 8, slots.ctypes.data)
+    put(TEXT_MASK // 8, len(slots) - 1)
+    put(TEXT_PLACES // 8, places.ctypes.data)
+    put(TEXT_MOST // 8, len(places))
+    put(ARENA // 8, arena.ctypes.data)
+    put(ARENA_SIZE // 8, len(arena) - PADDING)
+    find_again(larger.words.ctypes.data)
+    return larger
+
+
 @piece
 def text_hash(at: int, size: int, words: int) -> np.uint64:
     """64 bits of a text, for places in a table."""
@@ -186,6 +203,22 @@ def code_of(at: int, size: int, words: int) -> int:
 def intern_text(at: int, size: int, words: int) -> int:
     """The code of a text as the scanner would find it; REFUSED or FULL."""
     return code_of(at, size, words)
+
+
+@kernel
+def find_again(words: int) -> None:
+    """Enter every text into slots that are empty."""
+    slots, mask = load_int(words + TEXT_SLOTS), load_int(words + TEXT_MASK)
+    places, arena = load_int(words + TEXT_PLACES), load_int(words + ARENA)
+    for code in range(load_int(words + TEXT_COUNT)):
+        place = places + _PLACE * code
+        mixed = text_hash(arena + load_int(place), load_int(place + 8), words)
+        slot = signed(mixed & np.uint64(mask))
+        for _ in range(_MOST_PROBES):
+            if load_word(slots + 8 * slot) == _NONE:
+                store_word(slots + 8 * slot, (mixed & ~_LOW_HALF) | np.uint64(code + 1))
+                break
+            slot = (slot + 1) & mask
 
 
 @kernel

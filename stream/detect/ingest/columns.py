@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.decode.columns import ABSENT_CODE, MISTYPED_CODE, NULL_CODE
 from kernels.hashing import Key, hash_texts
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, NULL, NULL_BITS
 from stream.detect.specs import LimitSpec
-
-NULL_CODE, ABSENT_CODE, MISTYPED_CODE = -1, -2, -3  # codes of what is not a text
 
 ABSENT_MARK = object()  # the mark of a key that is not in an event
 
@@ -50,7 +49,7 @@ class Columns:
     rows       (n,)  position of each event among all events of the batch
     errors     (n,)  bool, status is "error"
     columns          "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
-    segments         one dict per event, or None where no event has any
+    segments         columns of what events say of their segment, by name
     """
 
     model: str
@@ -59,7 +58,7 @@ class Columns:
     rows: NDArray[np.int64]
     errors: NDArray[np.bool_]
     columns: dict[str, Column]
-    segments: list[dict[str, Any] | None] | None
+    segments: dict[str, Column]
 
 
 def hashes_of(ids: Sequence[str], key: Key) -> NDArray[np.uint64]:
@@ -98,14 +97,14 @@ def _encode(values: Sequence[str], limits: LimitSpec) -> tuple[NDArray[np.int32]
     known: dict[str, int] = {}
     code = known.setdefault
     codes = np.array([code(v, len(known)) for v in values], np.int32)
-    return _shortened(codes, known, limits.max_text)
+    return shortened(codes, list(known), limits.max_text)
 
 
-def _shortened(
-    codes: NDArray[np.int32], known: dict[str, int], longest: int
+def shortened(
+    codes: NDArray[np.int32], texts: list[str], longest: int
 ) -> tuple[NDArray[np.int32], list[str]]:
     """Codes and texts, the long ones cut; texts that are equal then share a code."""
-    texts = [t if len(t) <= longest else t[: longest - 1] + "…" for t in known]
+    texts = [t if len(t) <= longest else t[: longest - 1] + "…" for t in texts]
     code = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     if len(code) < len(texts):
         merged = np.array([code[text] for text in texts], np.int32)
@@ -131,7 +130,7 @@ def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column
             codes[i] = NULL_CODE if value is None else ABSENT_CODE
         elif kind is list:
             norms[i] = _norm(value)
-    codes, texts = _shortened(codes, known, limits.max_text)
+    codes, texts = shortened(codes, list(known), limits.max_text)
     return Column(
         numbers if kinds & {float, int} or not known else None,
         codes if known else None,

@@ -213,7 +213,7 @@ class Reader:
 
     def _close_runs(self) -> None:
         for run in self._open.values():
-            values = _transpose(run.features)
+            values = _transpose(run.features, "feature.")
             outputs = (
                 ("prediction.score", run.scores),
                 ("prediction.label", run.labels),
@@ -224,7 +224,7 @@ class Reader:
         self._open.clear()
 
     def _append(self, run: _Run, values: dict[str, list[Any]]) -> None:
-        has_segment = any(s is not None for s in run.segments)
+        segments = _transpose([segment or {} for segment in run.segments], "")
         self._runs.append(
             Columns(
                 run.model,
@@ -233,16 +233,16 @@ class Reader:
                 np.array(run.rows, np.int64),
                 np.array(run.errors, np.bool_),
                 {name: column_of(v, self._limits) for name, v in values.items()},
-                run.segments if has_segment else None,
+                {name: column_of(v, self._limits) for name, v in segments.items()},
             )
         )
 
 
-def _transpose(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Feature dicts of events as lists by column name."""
+def _transpose(rows: list[dict[str, Any]], prefix: str) -> dict[str, list[Any]]:
+    """Dicts of events as lists by column name."""
     names = list(rows[0])
     if all(list(row) == names for row in rows):  # the usual case, three times as fast
         columns = zip(*(row.values() for row in rows), strict=True)
-        return {f"feature.{name}": list(v) for name, v in zip(names, columns, strict=True)}
+        return {prefix + name: list(v) for name, v in zip(names, columns, strict=True)}
     every = dict.fromkeys(name for row in rows for name in row)
-    return {f"feature.{name}": [row.get(name, ABSENT_MARK) for row in rows] for name in every}
+    return {prefix + name: [row.get(name, ABSENT_MARK) for row in rows] for name in every}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kernels import ids
 from stream.detect.ingest import caps
 from stream.detect.ingest.codec import DeadLetter
-from stream.detect.ingest.columns import Columns, column_of, numbers_of, texts_of
+from stream.detect.ingest.columns import Columns, numbers_of, texts_of
 from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.ingest.refusals import letters
 from stream.detect.ingest.rolls import Called, Rolls
@@ -250,10 +250,7 @@ class Ingestor:
         """
         yield None
         for name in self._spec.model(run.model).segments:
-            columns = [run.columns.get(f"feature.{name}")]
-            if run.segments is not None:
-                given = [(segment or {}).get(name) for segment in run.segments]
-                columns.append(column_of(given, self._spec.limits))
+            columns = [run.columns.get(f"feature.{name}"), run.segments.get(name)]
             segments = [""] * len(run.rows)
             for codes, texts in (texts_of(column) for column in columns if column):
                 for i in np.flatnonzero(codes >= 0).tolist():

@@ -1,0 +1,168 @@
+"""Fast: a block of messages in, the same `Decoded` out as from events.Reader, twenty times sooner.
+
+In    the messages of one fetch of one partition
+Out   `Decoded`, to the last bit what the slow path gives
+Not   reading bytes (kernels/decode), memory (scanner.py), what is unusual (events.Reader)
+
+A message that the kernel leaves alone is read by the slow path, which also gives the reason if it
+is refused; its events then take their places among the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.decode import columns as kernel
+from kernels.decode import events as record
+from kernels.decode import tables as t
+from kernels.hashing import Key
+from kernels.missing import ABSENT
+from stream.detect.ingest.blocks import Block, block_of
+from stream.detect.ingest.codec import DeadLetter
+from stream.detect.ingest.columns import ABSENT_CODE, Column, Columns, shortened
+from stream.detect.ingest.events import DEFAULT_KEY, Decoded, Messages, Reader
+from stream.detect.ingest.scanner import FEATURE, OUTPUTS, Scanned, Scanner
+from stream.detect.specs import LimitSpec
+
+_NUMBER, _TEXT, _VECTOR = 1 << record.NUMBER, 1 << record.TEXT, 1 << record.VECTOR
+_APART = 8  # values between columns: arrays that begin at the same place of a page evict each other
+
+
+class FastReader:
+    """Reads the messages of one fetch after another into columns; one caller at a time."""
+
+    def __init__(self, limits: LimitSpec, hash_key: Key = DEFAULT_KEY) -> None:
+        self._limits, self._hash_key = limits, hash_key
+        self._scanner = Scanner(limits, hash_key)
+        self._places = np.empty(0, np.int64)
+        self._plans = np.empty((0, 3), np.int64)
+        self._known = np.empty(0, np.int32)
+
+    def read(self, messages: Messages | Block) -> Decoded:
+        """All events of the messages; refusals are in `dead`, in the order they were met."""
+        block = messages if isinstance(messages, Block) else block_of(messages)
+        scanned = self._scanner.scan(block)
+        left = np.flatnonzero(scanned.reasons)
+        dead = self._read_slowly(block, scanned, left) if len(left) else []
+        events = scanned.events
+        order = np.arange(len(events))
+        if len(left):
+            order = np.argsort(events[:, record.MESSAGE // 8], kind="stable")
+            events = events[order]
+        return Decoded(
+            events[:, record.TIME // 8].copy(),
+            events[:, record.ARRIVAL // 8].copy(),
+            block.offsets[events[:, record.MESSAGE // 8]],
+            [self._run(scanned, order[rows], rows, pair) for pair, rows in _pairs(events)],
+            dead,
+        )
+
+    def _read_slowly(
+        self, block: Block, scanned: Scanned, left: NDArray[np.intp]
+    ) -> list[DeadLetter]:
+        read = Reader(self._limits, self._hash_key).read(block.chosen(left))
+        self._scanner.absorb(scanned, read, np.searchsorted(block.offsets, read.offsets))
+        return read.dead
+
+    def _run(
+        self, scanned: Scanned, which: NDArray[np.intp], rows: NDArray[np.intp], pair: int
+    ) -> Columns:
+        """The events of one model and version; which: their records, rows: their places."""
+        scanner = self._scanner
+        records = scanned.events[which]
+        columns, segments = self._columns(scanned.events, which)
+        outputs = {name: columns.pop(name) for name in OUTPUTS if name in columns}
+        return Columns(
+            scanner.text(pair >> 32),
+            scanner.text(pair & 0xFFFF_FFFF),
+            records[:, record.HASH // 8].copy().view(np.uint64),
+            rows,
+            records[:, record.FAILED // 8] != 0,
+            columns | outputs,
+            segments,
+        )
+
+    def _columns(
+        self, events: NDArray[np.int64], which: NDArray[np.intp]
+    ) -> tuple[dict[str, Column], dict[str, Column]]:
+        """Columns by name, and those of segments."""
+        self._make_room()
+        scanner, base = self._scanner, events.ctypes.data
+        found = np.empty((scanner.keys, 3), np.int64)
+        count = kernel.survey(base, scanner.cells, which, self._places, found)
+        keys, kinds, counts = found[:count].T.tolist()
+        self._places[keys] = -1
+        made = list(self._empty_columns(len(which), kinds, counts))
+        plans = [[0 if p is None else p.ctypes.data for p in parts] for parts in made]
+        self._plans[keys] = np.array(plans, np.int64).reshape(-1, 3)
+        kernel.fill(base, scanner.cells, which, self._plans)
+        columns: dict[str, Column] = {}
+        segments: dict[str, Column] = {}
+        names = {number: name for name, number in OUTPUTS.items()}
+        for key, parts in zip(keys, made, strict=True):
+            level, name = scanner.name(key)
+            into = segments if level == t.SEGMENT else columns
+            into[names.get(key) or (FEATURE + name if level == t.FEATURES else name)] = (
+                self._column(*parts)
+            )
+        return columns, segments
+
+    def _empty_columns(self, n: int, kinds: list[int], counts: list[int]) -> Iterator[_Parts]:
+        """Arrays for the columns of a run of n events, filled where not every event has a value."""
+        numeric = [bool(kind & _NUMBER) or not kind & _TEXT for kind in kinds]
+        numbers = iter(np.empty((sum(numeric), n + _APART)))
+        for kind, count, is_numeric in zip(kinds, counts, numeric, strict=True):
+            parts = (
+                next(numbers)[:n] if is_numeric else None,
+                np.empty(n, np.int32) if kind & _TEXT else None,
+                np.empty(n) if kind & _VECTOR else None,
+            )
+            if count < n:
+                for part, absent in zip(parts, (ABSENT, ABSENT_CODE, ABSENT), strict=True):
+                    if part is not None:
+                        part.fill(absent)
+            yield parts
+
+    def _column(
+        self,
+        numbers: NDArray[np.float64] | None,
+        codes: NDArray[np.int32] | None,
+        norms: NDArray[np.float64] | None,
+    ) -> Column:
+        texts: list[str] = []
+        if codes is not None:
+            new = np.empty(len(codes), np.int32)
+            count = kernel.localize(codes, self._known, new)
+            texts = [self._scanner.text(code) for code in new[:count].tolist()]
+            if max(map(len, texts)) > self._limits.max_text or len(set(texts)) < count:
+                codes, texts = shortened(codes, texts, self._limits.max_text)
+        return Column(numbers, codes, texts, norms)
+
+    def _make_room(self) -> None:
+        scanner = self._scanner
+        if scanner.keys > len(self._places):
+            self._places = np.full(2 * scanner.keys, -1, np.int64)
+            self._plans = np.zeros((2 * scanner.keys, 3), np.int64)
+        if scanner.texts > len(self._known):
+            self._known = np.full(2 * scanner.texts, -1, np.int32)
+
+
+_Parts = tuple[NDArray[np.float64] | None, NDArray[np.int32] | None, NDArray[np.float64] | None]
+
+
+def _pairs(events: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each pair of model and version with the rows of its events, in the order of the first."""
+    pairs = events[:, record.PAIR // 8]
+    if not len(pairs):
+        return
+    if (pairs == pairs[0]).all():
+        yield int(pairs[0]), np.arange(len(pairs))
+        return
+    distinct, first, index = np.unique(pairs, return_index=True, return_inverse=True)
+    rows = np.argsort(index, kind="stable")
+    parts = np.split(rows, np.cumsum(np.bincount(index))[:-1])
+    for at in np.argsort(first).tolist():
+        yield int(distinct[at]), parts[at]
