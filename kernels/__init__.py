@@ -14,5 +14,7 @@
    largest of numbers (jit.lesser), which are the same in any order.
 9. Every kernel has a plain twin in tests/oracles, or a plain kernel that gives the same bytes, and
    an entry in warmup.py.
-10. This package imports numpy and math; only jit.py imports numba.
+10. This package imports numpy and math; only jit.py and memory.py import numba.
+11. `decode` works on addresses instead (memory.py says why): what is read there lies in a buffer
+    with PADDING bytes behind it, and what is written there was made large enough before the call.
 """

@@ -1,4 +1,4 @@
-"""Jit: a plain function in, a compiled one out. The only package that imports numba, with memory.py.
+"""Jit: a plain function in, a compiled one out. Beside memory.py the only file that imports numba.
 
 In    a function that keeps the kernel contract (`kernels/__init__.py`)
 Out   the same function, compiled at its first call per argument types and kept in numba's cache
@@ -31,21 +31,16 @@ def kernel(function: Function) -> Function:
 
 
 def piece(function: Function) -> Function:
-    """A part of kernels, always inlined into them; called from Python by tests alone."""
+    """A part of kernels that is inlined into them; called from Python by tests alone."""
     if not IS_COMPILED:
         return np.errstate(all="ignore")(function)
-    return cast(
-        Function, njit(nogil=True, forceinline=True, error_model="numpy", boundscheck=False)(function)
-    )
+    compiled = njit(nogil=True, forceinline=True, error_model="numpy", boundscheck=False)
+    return cast(Function, compiled(function))
 
 
 def routine(function: Function) -> Function:
-    """A part of kernels that is called, not inlined; called from Python by tests alone."""
-    if not IS_COMPILED:
-        return np.errstate(all="ignore")(function)
-    return cast(
-        Function, njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True)(function)
-    )
+    """A part of kernels that they call; compiled with the first of them."""
+    return kernel(function)
 
 
 @kernel

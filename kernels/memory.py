@@ -12,8 +12,8 @@ that imports numba. With NUMBA_DISABLE_JIT=1 ctypes reads and writes at the same
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import c_double, c_int32, c_int64, c_uint8, c_uint32, c_uint64
-from typing import Any, cast
+from ctypes import c_int32, c_int64, c_uint8, c_uint32, c_uint64
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
@@ -30,12 +30,13 @@ _LONG = ir.IntType(128)
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
 
 Emit = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _lowered(signature: Any, plain: Callable[..., Any]) -> Callable[[Emit], Callable[..., Any]]:
+def _lowered(signature: Any, plain: Function) -> Callable[[Emit], Function]:
     """Mark of a function that emits what `plain` does, as LLVM instructions."""
 
-    def mark(emit: Emit) -> Callable[..., Any]:
+    def mark(emit: Emit) -> Function:
         if not IS_COMPILED:
             return plain
 
@@ -48,7 +49,7 @@ def _lowered(signature: Any, plain: Callable[..., Any]) -> Callable[[Emit], Call
         def two(_typing: Any, _a: Any, _b: Any) -> Any:
             return signature, generate
 
-        return cast(Callable[..., Any], intrinsic(one if len(signature.args) == 1 else two))
+        return cast(Function, intrinsic(one if len(signature.args) == 1 else two))
 
     return mark
 
@@ -76,40 +77,44 @@ def _counted(builder: Any, name: str, word: Any) -> Any:
     return builder.call(function, [word, ir.Constant(flag, 0)])
 
 
-@_lowered(types.int64(types.int64), lambda at: c_uint8.from_address(at).value)
+def _get_byte(at: int) -> int:
+    return c_uint8.from_address(at).value
+
+
+def _get_four(at: int) -> int:
+    return c_uint32.from_address(at).value
+
+
+def _get_word(at: int) -> np.uint64:
+    return np.uint64(c_uint64.from_address(at).value)
+
+
+def _get_int(at: int) -> int:
+    return c_int64.from_address(at).value
+
+
+@_lowered(types.int64(types.int64), _get_byte)
 def load_byte(builder: Any, at: Any) -> Any:
     """The byte at an address, 0 to 255."""
     return builder.zext(_load(builder, at, _BYTE), _WORD)
 
 
-@_lowered(types.int64(types.int64), lambda at: c_uint32.from_address(at).value)
+@_lowered(types.int64(types.int64), _get_four)
 def load_four(builder: Any, at: Any) -> Any:
     """Four bytes, the first the lowest."""
     return builder.zext(_load(builder, at, _HALF), _WORD)
 
 
-@_lowered(types.uint64(types.int64), lambda at: np.uint64(c_uint64.from_address(at).value))
+@_lowered(types.uint64(types.int64), _get_word)
 def load_word(builder: Any, at: Any) -> Any:
     """Eight bytes, the first the lowest."""
     return _load(builder, at, _WORD)
 
 
-@_lowered(types.int64(types.int64), lambda at: c_int64.from_address(at).value)
+@_lowered(types.int64(types.int64), _get_int)
 def load_int(builder: Any, at: Any) -> Any:
     """An int64."""
     return _load(builder, at, _WORD)
-
-
-@_lowered(types.int64(types.int64), lambda at: c_int32.from_address(at).value)
-def load_code(builder: Any, at: Any) -> Any:
-    """An int32."""
-    return builder.sext(_load(builder, at, _HALF), _WORD)
-
-
-@_lowered(types.float64(types.int64), lambda at: c_double.from_address(at).value)
-def load_float(builder: Any, at: Any) -> Any:
-    """A float64."""
-    return _load(builder, at, ir.DoubleType())
 
 
 def _put_byte(at: int, value: int) -> None:
@@ -124,7 +129,7 @@ def _put_int(at: int, value: int) -> None:
     c_int64.from_address(at).value = int(value)
 
 
-def _put_word(at: int, value: int) -> None:
+def _put_word(at: int, value: np.uint64) -> None:
     c_uint64.from_address(at).value = int(value)
 
 
@@ -163,15 +168,21 @@ def zeros_below(builder: Any, word: Any) -> Any:
     return _counted(builder, "cttz", word)
 
 
-@_lowered(types.int64(types.uint64), lambda word: 64 - int(word).bit_length())
+def _leading(word: np.uint64) -> int:
+    return 64 - int(word).bit_length()
+
+
+@_lowered(types.int64(types.uint64), _leading)
 def zeros_above(builder: Any, word: Any) -> Any:
     """Zero bits above the highest one; 64 of zero."""
     return _counted(builder, "ctlz", word)
 
 
-@_lowered(
-    types.uint64(types.uint64, types.uint64), lambda a, b: np.uint64((int(a) * int(b)) >> 64)
-)
+def _upper(a: np.uint64, b: np.uint64) -> np.uint64:
+    return np.uint64((int(a) * int(b)) >> 64)
+
+
+@_lowered(types.uint64(types.uint64, types.uint64), _upper)
 def high_product(builder: Any, a: Any, b: Any) -> Any:
     """The upper 64 bits of a product."""
     product = builder.mul(builder.zext(a, _LONG), builder.zext(b, _LONG))
@@ -183,10 +194,11 @@ def _mask(at: int, count: int, is_meant: Callable[[int], bool]) -> np.uint64:
     return np.uint64(sum(1 << i for i, byte in enumerate(there) if is_meant(byte)))
 
 
-@_lowered(
-    types.uint64(types.int64),
-    lambda at: _mask(at, 32, lambda b: b in (_QUOTE, _BACKSLASH) or b < _SPACE),
-)
+def _stops(at: int) -> np.uint64:
+    return _mask(at, 32, lambda byte: byte in (_QUOTE, _BACKSLASH) or byte < _SPACE)
+
+
+@_lowered(types.uint64(types.int64), _stops)
 def text_stops(builder: Any, at: Any) -> Any:
     """Which of 32 bytes end a JSON string or complicate it: quote, backslash, control."""
     block = _load(builder, at, _BLOCK)
@@ -197,7 +209,11 @@ def text_stops(builder: Any, at: Any) -> Any:
     return builder.zext(builder.bitcast(stops, _HALF), _WORD)
 
 
-@_lowered(types.uint64(types.int64), lambda at: _mask(at, 64, lambda b: b >= 0x80))
+def _high(at: int) -> np.uint64:
+    return _mask(at, 64, lambda byte: byte >= 0x80)
+
+
+@_lowered(types.uint64(types.int64), _high)
 def high_bytes(builder: Any, at: Any) -> Any:
     """Which of 64 bytes are not ASCII."""
     block = _load(builder, at, _WIDE_BLOCK)

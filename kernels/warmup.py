@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kernels import hashing, ids, jit, sparse
-from kernels.decode import records
+from kernels.decode import columns, events, records, tables
 from kernels.measures import (
     attributions,
     correlation,
@@ -64,6 +64,8 @@ def entries() -> Iterator[Entry]:
     yield from _hashing()
     yield from _ids()
     yield from _records()
+    yield from _scanner()
+    yield from _columns()
     yield from _sparse()
     yield from _moments()
     for dtype in (np.uint32, np.int64):
@@ -101,6 +103,25 @@ def _records() -> Iterator[Entry]:
     data, found = np.frombuffer(bytes(9), np.uint8), np.zeros(1, np.int64)
     yield records.varint, (data, 0, 9)
     yield records.walk, (data, np.zeros((1, 6), np.int64), found, found, found, found)
+
+
+def _scanner() -> Iterator[Entry]:
+    known = tables.empty(2, 64, 8, (np.uint64(1), np.uint64(2)))
+    text, none = np.zeros(72, np.uint8), np.zeros(0, np.int64)
+    at, words = text.ctypes.data, known.words.ctypes.data
+    yield tables.place_text, (at, 1, words)
+    yield tables.intern_text, (at, 1, words)
+    yield tables.find_again, (words,)
+    yield tables.add_key, (at, 4, tables.TOP, words)
+    yield events.scan, (at, none, none, none, 0, np.zeros(0, np.int8), known.words)
+
+
+def _columns() -> Iterator[Entry]:
+    none, three = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
+    codes = np.zeros(1, np.int32)
+    yield columns.survey, (0, 0, none, none, three)
+    yield columns.fill, (0, 0, none, three)
+    yield columns.localize, (codes, np.full(1, -1, np.int32), codes.copy())
 
 
 def _sparse() -> Iterator[Entry]:

@@ -109,9 +109,7 @@ def fill(events: int, cells: int, rows: NDArray[np.int64], plans: NDArray[np.int
 
 
 @kernel
-def localize(
-    codes: NDArray[np.int32], known: NDArray[np.int32], texts: NDArray[np.int32]
-) -> int:
+def localize(codes: NDArray[np.int32], known: NDArray[np.int32], texts: NDArray[np.int32]) -> int:
     """Number the texts of a column anew, in the order in which they first come, in place.
 
     known  (texts of the scanner,) -1, and again afterwards

@@ -2,8 +2,8 @@
 
 In    where messages begin and end, and `Tables` with room for what they may hold
 Out   per event eight int64 (time, arrival, message, codes of model and version, hash of the id,
-      whether it failed, its first cell and the one after its last); per feature, segment, score, label and latency a cell:
-      its bits or its code, and the number of its key with its kind
+      whether it failed, its first cell and the one after its last); per feature, segment, score,
+      label and latency a cell: its bits or its code, and the number of its key with its kind
 Not   columns (columns.py); batches (batches.py); whatever is unusual: the message is marked, and
       the slow path reads it
 
@@ -40,8 +40,16 @@ from kernels.decode.grammar import (
 )
 from kernels.decode.times import LATEST_MS, time_at
 from kernels.hashing import hash_memory
-from kernels.jit import bits_float, kernel, piece, routine, signed
-from kernels.memory import load_byte, load_four, load_int, load_word, store_code, store_int, store_word
+from kernels.jit import bits_float, kernel, piece, routine
+from kernels.memory import (
+    load_byte,
+    load_four,
+    load_int,
+    load_word,
+    store_code,
+    store_int,
+    store_word,
+)
 
 # What a cell is.
 NUMBER, TEXT, NULL, OTHER, VECTOR = range(5)

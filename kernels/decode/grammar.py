@@ -163,7 +163,7 @@ def is_ascii(at: int, end: int) -> bool:
         at += 64
     if at < end:
         high |= high_bytes(at) << np.uint64(64 - (end - at))
-    return high == _NONE
+    return bool(high == _NONE)
 
 
 @piece

@@ -156,7 +156,7 @@ def same_bytes(at: int, other: int, size: int) -> bool:
             return False
         i += 8
     rest = (_ONE << np.uint64(8 * (size - i))) - _ONE
-    return (load_word(at + i) ^ load_word(other + i)) & rest == _NONE
+    return bool((load_word(at + i) ^ load_word(other + i)) & rest == _NONE)
 
 
 @kernel
@@ -260,7 +260,7 @@ def is_key(at: int, key: int) -> bool:
         if load_word(at + i) != load_word(pattern + i):
             return False
         i += 8
-    return load_word(at + size - 8) == load_word(pattern + size - 8)
+    return bool(load_word(at + size - 8) == load_word(pattern + size - 8))
 
 
 @routine

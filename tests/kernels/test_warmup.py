@@ -55,14 +55,14 @@ def test_no_sketch_compiles_anything_after_the_warmup(rng: np.random.Generator) 
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_only_jit_imports_numba(path: Path) -> None:
+def test_only_jit_and_memory_import_numba(path: Path) -> None:
     imported = {
         name.split(".")[0]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else _names(node))
     }
-    assert ("numba" in imported) == (path.name == "jit.py")
+    assert ("numba" in imported) == (path.name in {"jit.py", "memory.py"})
 
 
 def _names(node: ast.Import) -> list[str]:

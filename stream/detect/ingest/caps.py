@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kernels import ids
 from stream.detect.ingest.columns import Columns, is_there
+from stream.detect.ingest.groups import Segmentation
 from stream.detect.ingest.rolls import Called
 
 OTHER = "_other"
@@ -50,20 +51,21 @@ def _in_order(run: Columns, names: list[str], mine: Mask) -> list[str]:
     return [name for _, name in sorted((int(np.argmax(m)), name) for name, m in masks if m.any())]
 
 
-def folded(called: Called, run: Columns, name: str, values: list[str], limit: int) -> list[str]:
-    """The segments of a run ("" is none) with `NAME=_other` where a roll has no room for more."""
+def folded(called: Called, run: Columns, name: str, cut: Segmentation, limit: int) -> Segmentation:
+    """The segments of a run with `NAME=_other` for those that a roll has no room for."""
+    codes, names, other = cut.codes.copy(), cut.names, f"{name}={OTHER}"
     places = called.index[run.rows]
     for at, roll in enumerate(called.rolls):
-        rows = np.flatnonzero(places == at).tolist()
-        known = roll.segments.setdefault((run.model, run.version, name), {""})
-        fresh = {values[row] for row in rows} - known
-        if len(known) + len(fresh) <= limit + 1:
-            known |= fresh
-            continue
-        values = list(values)
-        for row in rows:
-            if values[row] not in known and len(known) <= limit:
-                known.add(values[row])
-            if values[row] not in known:
-                values[row] = f"{name}={OTHER}"
-    return values
+        rows = np.flatnonzero((places == at) & (cut.codes >= 0))
+        known = roll.segments.setdefault((run.model, run.version, name), set())
+        there, firsts = np.unique(cut.codes[rows], return_index=True)
+        beyond = list[int]()
+        for code in there[np.argsort(firsts)].tolist():
+            if names[code] not in known and len(known) >= limit:
+                beyond.append(code)
+            else:
+                known.add(names[code])
+        if beyond:
+            names = names if other in names else [*names, other]
+            codes[rows[np.isin(cut.codes[rows], beyond)]] = names.index(other)
+    return Segmentation(codes, names)

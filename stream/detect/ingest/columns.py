@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.decode.columns import ABSENT_CODE, MISTYPED_CODE, NULL_CODE
+from kernels.decode import columns as kernel
 from kernels.hashing import Key, hash_texts
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, NULL, NULL_BITS
 from stream.detect.specs import LimitSpec
 
+NULL_CODE, ABSENT_CODE = kernel.NULL_CODE, kernel.ABSENT_CODE  # codes of what is not a text
+MISTYPED_CODE = kernel.MISTYPED_CODE
 ABSENT_MARK = object()  # the mark of a key that is not in an event
 
 

@@ -11,7 +11,7 @@ After a call everything below `safe_offset` is in what was handed out. Once that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 
 from kernels import ids
 from stream.detect.ingest import caps
+from stream.detect.ingest.blocks import Block, block_of
 from stream.detect.ingest.codec import DeadLetter
-from stream.detect.ingest.columns import Columns, numbers_of, texts_of
-from stream.detect.ingest.events import Decoded, Messages, Reader
+from stream.detect.ingest.columns import Columns, numbers_of
+from stream.detect.ingest.events import Decoded, Messages
+from stream.detect.ingest.fast import FastReader
+from stream.detect.ingest.groups import Group, Segmentation, groups, segmentation, whole
 from stream.detect.ingest.refusals import letters
 from stream.detect.ingest.rolls import Called, Rolls
 from stream.detect.ingest.sketches import StreamSketches
@@ -96,6 +99,7 @@ class Sketchbook:
         self._reference_of = reference_of
         self._current: dict[tuple[str, str], StreamSketches] = {}
         self._most = FEW_MODELS
+        self.reader = FastReader(spec.limits, spec.hash_key)
 
     def current(self, model: str, version: str) -> StreamSketches:
         """Where new parts of a model are opened: sketches under today's reference."""
@@ -143,27 +147,28 @@ class Ingestor:
         """The partition's watermark; very negative before the first event."""
         return self._time.watermark_ms
 
-    def add(self, messages: Messages) -> Intake:
+    def add(self, messages: Messages | Block) -> Intake:
         """Count a fetch; hand out the parts that are complete now.
 
         Messages below the next offset were counted before and are passed over.
         """
-        messages = messages.since(self._next_offset)
-        decoded = Reader(self._spec.limits, self._spec.hash_key).read(messages)
+        block = messages if isinstance(messages, Block) else block_of(messages)
+        block = block.since(self._next_offset)
+        decoded = self._sketchbook.reader.read(block)
         panes = np.unique(decoded.times_ms // self._spec.time.pane_ms)
-        if len(panes) > MOST_PANES and len(messages.offsets) > 1:
+        if len(panes) > MOST_PANES and len(block.offsets) > 1:
             # How a log is cut changes nothing of what is handed out, but open parts cost memory:
             # a fetch of a sparse stream, each event in a pane of its own, took gigabytes.
-            first, second = messages.halves()
+            first, second = block.halves()
             return self.add(first).then(self.add(second))
         intake = Intake(dead=decoded.dead)
         placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
         called = self._rolls.call(decoded, placement)
         for run in decoded.runs:
             self._add_run(intake, decoded, placement, run, called)
-        intake.dead += letters(decoded, placement, messages)
-        if len(messages.offsets):
-            self._next_offset = messages.offsets[-1] + 1
+        intake.dead += letters(decoded, placement, block)
+        if len(block.offsets):
+            self._next_offset = int(block.offsets[-1]) + 1
             self._silent_ms = 0
         self._hand_out(intake, is_idle=False)
         return intake
@@ -235,68 +240,38 @@ class Ingestor:
         if (latency := run.columns.get("service.latency_ms")) is not None:
             intake.latencies_ms.append(((run.model, run.version), numbers_of(latency)[counted]))
         for segments in self._segmentations(run, called):
-            for sketches, slots in self._slots(
-                decoded, placement, run, np.where(taken, panes, -1), parts, segments
-            ):
+            cut = groups(segments, panes, parts, taken)
+            for sketches, slots in self._slots(decoded, run, cut):
                 there = slots >= 0
                 sketches.note(slots[repeated & there], slots[unkept & there])
                 sketches.update(np.where(counted, slots, np.int32(-1)), run, dropped)
 
-    def _segmentations(self, run: Columns, called: Called) -> Iterator[list[str] | None]:
-        """The run as a whole, then cut by each configured segment.
-
-        An event's segment counts, or else its feature of that name: event by event, so that it
-        does not matter which events came with it.
-        """
-        yield None
+    def _segmentations(self, run: Columns, called: Called) -> Iterator[Segmentation]:
+        """The run as a whole, then cut by each configured segment."""
+        yield whole(run)
         for name in self._spec.model(run.model).segments:
-            columns = [run.columns.get(f"feature.{name}"), run.segments.get(name)]
-            segments = [""] * len(run.rows)
-            for codes, texts in (texts_of(column) for column in columns if column):
-                for i in np.flatnonzero(codes >= 0).tolist():
-                    segments[i] = f"{name}={texts[codes[i]]}"
-            if any(segments):
-                limit = self._spec.limits.max_segments
-                yield caps.folded(called, run, name, segments, limit)
+            cut = segmentation(run, name)
+            if cut is not None:
+                yield caps.folded(called, run, name, cut, self._spec.limits.max_segments)
 
     def _slots(
-        self,
-        decoded: Decoded,
-        placement: Placement,
-        run: Columns,
-        panes: NDArray[np.int64],
-        parts: NDArray[np.int64],
-        segments: list[str] | None,
+        self, decoded: Decoded, run: Columns, parts: Iterable[Group]
     ) -> Iterator[tuple[StreamSketches, NDArray[np.int32]]]:
         """The slot of each event, -1 for none; more than once if a reference just changed."""
-        keys: dict[tuple[str, int, int], int] = {}
-        names = segments or [""] * len(panes)
-        index = np.array(
-            [
-                -1 if pane < 0 or (segments and not name) else keys.setdefault(
-                    (name, pane, part), len(keys)
-                )
-                for name, pane, part in zip(names, panes.tolist(), parts.tolist(), strict=True)
-            ],
-            np.int64,
-        )  # fmt: skip
         by_sketches: dict[int, tuple[StreamSketches, NDArray[np.int32]]] = {}
-        for (name, pane, part), i in keys.items():
-            mine = index == i
+        for segment, pane, part, mine in parts:
             rows = run.rows[mine]
-            stream = Stream(run.model, run.version, name)
-            opened = self._part((stream, pane, part), rows, decoded, placement)
+            first, last = int(decoded.offsets[rows[0]]), int(decoded.offsets[rows[-1]])
+            stream = Stream(run.model, run.version, segment)
+            opened = self._part((stream, pane, part), first, last)
             _, slots = by_sketches.setdefault(
-                id(opened.sketches), (opened.sketches, np.full(len(panes), -1, np.int32))
+                id(opened.sketches), (opened.sketches, np.full(len(run.rows), -1, np.int32))
             )
             slots[mine] = opened.slot
         yield from by_sketches.values()
 
-    def _part(
-        self, key: PartKey, rows: NDArray[np.int64], decoded: Decoded, placement: Placement
-    ) -> _OpenPart:
+    def _part(self, key: PartKey, first: int, last: int) -> _OpenPart:
         part = self._open.get(key)
-        first, last = int(decoded.offsets[rows[0]]), int(decoded.offsets[rows[-1]])
         if part is None:
             sketches = self._sketchbook.current(key[0].model, key[0].version)
             part = _OpenPart(sketches, sketches.open(), first, last)

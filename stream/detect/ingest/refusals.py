@@ -7,13 +7,13 @@ Not   what cannot be decoded (events.py), what is counted elsewhere (ALREADY_SEN
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 
 import numpy as np
 
+from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
-from stream.detect.ingest.events import Decoded, Messages
+from stream.detect.ingest.events import Decoded
 from stream.detect.ingest.windows import (
     TOO_FAR_AHEAD,
     TOO_LATE,
@@ -32,7 +32,7 @@ REASONS = {
 IS_REFUSED = np.array([verdict in REASONS for verdict in range(max(REASONS) + 1)])
 
 
-def letters(decoded: Decoded, placement: Placement, messages: Messages) -> Iterator[DeadLetter]:
+def letters(decoded: Decoded, placement: Placement, block: Block) -> Iterator[DeadLetter]:
     """One letter for all events of a message that are refused for one reason."""
     verdicts = placement.verdicts
     refused = np.flatnonzero(IS_REFUSED[verdicts])
@@ -42,14 +42,13 @@ def letters(decoded: Decoded, placement: Placement, messages: Messages) -> Itera
     _, firsts, counts = np.unique(pairs, axis=1, return_index=True, return_counts=True)
     for row, count in zip(refused[firsts].tolist(), counts.tolist(), strict=True):
         offset = int(decoded.offsets[row])
-        raw = messages.values[bisect_left(messages.offsets, offset)] or b""
         reason, field = REASONS[int(verdicts[row])]
         yield DeadLetter(
             reason=reason,
             field=field,
             detail=_detail(field, row, decoded, placement),
             offset=offset,
-            raw=bytes(raw[:RAW_BYTES_KEPT]),
+            raw=block.raw(offset, RAW_BYTES_KEPT),
             count=count,
         )
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from kernels.decode import events as kernel
 from kernels.decode import tables as t
-from kernels.decode.tables import Tables
 from kernels.hashing import Key
 from kernels.memory import PADDING
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
