@@ -72,20 +72,21 @@ class Author:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
+        self._is_tame = False  # of most messages: nothing in them that no publisher would write
 
     def messages(self, count: int) -> Iterator[bytes]:
         """Messages, most of them with some bytes changed."""
         before = b"{}"
         for _ in range(count):
             text = self.message()
-            for _ in range(int(self.rng.choice([0, 1, 1, 2, 5]))):
+            for _ in range(int(self.rng.choice([0, 0, 1, 1, 2, 5]))):
                 text = self._changed(text, before)
             before = text
             yield text
 
     def message(self) -> bytes:
         """A message that may well be right."""
-        form = self.rng.random()
+        form, self._is_tame = self.rng.random(), not self._one_in(4)
         if form < 0.75:
             text = self._event()
         elif form < 0.9:
@@ -98,24 +99,30 @@ class Author:
         fields = {
             "id": f'"e-{self._below(10**6)}"',
             "model": self._pick(('"m"', '"m"', '"other"', '"é"')),
-            "ts": str(START_MS + self._below(10**7)) if self._one_in(2) else self._pick(TIMES),
+            "ts": str(START_MS + self._below(10**7))
+            if self._one_in(2)
+            else self._pick(TIMES[: 4 if self._is_tame else None]),
         }
+        if self._one_in(2):
+            fields["ts"] = self._pick(TIMES[: 4 if self._is_tame else None])
         fields["version"] = self._pick(('"1"', '"1"', '"2"'))
         fields["features"] = self._object(NAMES)
         more = {
             "prediction": lambda: self._prediction(),
             "latency_ms": lambda: self._number(),
-            "status": lambda: self._pick(('"ok"', '"error"', "null", '"o"')),
+            "status": lambda: self._pick(
+                ('"ok"', '"error"', "null", '"o"')[: 3 if self._is_tame else None]
+            ),
             "segment": lambda: self._object(("origin", "é")),
-            "arrival_time": lambda: self._pick((*TIMES, "null")),
+            "arrival_time": lambda: self._pick(TIMES[: 4 if self._is_tame else None]),
             "attributions": lambda: self._object(NAMES),
             "trace": lambda: self._value(),
             "columns": lambda: "{}",
         }
         for name, value in more.items():
-            if self._one_in(3):
+            if self._one_in(3) and (name != "columns" or not self._is_tame):
                 fields[name] = value()
-        if self._one_in(30):
+        if self._one_in(30) and not self._is_tame:
             del fields[self._pick(tuple(fields))]
         return self._fields(fields)
 
@@ -134,13 +141,15 @@ class Author:
         return self._joined("[", [value() for _ in range(n)], "]")
 
     def _prediction(self) -> str:
-        if self._one_in(3):
+        if self._one_in(3) and not self._is_tame:
             return self._value()
+        labels = ('"a"', "1", "0.0", "true", "null", "")
         parts = {
             "score": self._number(),
-            "label": self._value(),
-            "scores": self._object(("x", "y")),
+            "label": self._pick(labels[: 5 if self._is_tame else None]),
         }
+        parts["label"] = parts["label"] or self._value()
+        parts["scores"] = self._object(("x", "y"))
         return self._fields({name: v for name, v in parts.items() if not self._one_in(3)})
 
     def _object(self, names: tuple[str, ...]) -> str:
@@ -150,7 +159,7 @@ class Author:
         pairs = [(json.dumps(name, ensure_ascii=False), value) for name, value in fields.items()]
         if self._one_in(3):
             self.rng.shuffle(pairs)
-        if pairs and self._one_in(40):
+        if pairs and self._one_in(40) and not self._is_tame:
             pairs.append(pairs[self._below(len(pairs))])
         colon = self._pick((":", ":", ": ", " : "))
         return self._joined("{", [f"{name}{colon}{value}" for name, value in pairs], "}")
@@ -163,6 +172,8 @@ class Author:
         kind = self.rng.random()
         if kind < 0.6:
             return self._number()
+        if self._is_tame and kind >= 0.85:
+            return self._pick(("null", "true", "false", "NaN", "{}", "-Infinity"))
         return json.dumps(self._pick(TEXTS), ensure_ascii=False) if kind < 0.85 else self._pick(RAW)
 
     def _number(self) -> str:
@@ -170,8 +181,9 @@ class Author:
         if kind == 0:
             return str(self._below(2**62) >> self._below(62))
         if kind == 1:
-            return repr(float(np.uint64(self._below(2**63)).view(np.float64)))  # may say nan
-        if kind == 2:
+            number = float(np.uint64(self._below(2**63)).view(np.float64))
+            return "1e-7" if self._is_tame and number != number else repr(number)
+        if kind == 2 and not self._is_tame:
             return self._pick(RAW)
         return repr(round(float(self.rng.normal(10, 3)), self._below(17)))
 
