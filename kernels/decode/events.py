@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.decode import tables as t
-from kernels.decode.floats import DOT, MINUS, ZERO, digits_in, number_at
 from kernels.decode.grammar import (
     CLOSE,
     CLOSE_ARRAY,
@@ -30,148 +29,42 @@ from kernels.decode.grammar import (
     QUOTE,
     REFUSED,
     blank_end,
-    boolean_end,
     is_ascii,
     is_null,
     is_utf8,
-    number_or_word,
-    string_end,
     value_end,
 )
-from kernels.decode.times import LATEST_MS, time_at
-from kernels.hashing import hash_memory
-from kernels.jit import bits_float, kernel, piece, routine
-from kernels.memory import (
-    load_byte,
-    load_four,
-    load_int,
-    load_word,
-    store_code,
-    store_int,
-    store_word,
+from kernels.decode.values import (
+    cells_end,
+    label_at,
+    number_or_null,
+    put_cell,
+    short_text_end,
+    status_at,
+    time_or_number,
 )
-
-# What a cell is.
-NUMBER, TEXT, NULL, OTHER, VECTOR = range(5)
-KIND_BITS = 3
-CELL = 16  # bytes: bits or code, key << KIND_BITS | kind
+from kernels.hashing import hash_memory
+from kernels.jit import kernel, piece, routine
+from kernels.memory import load_byte, load_int, load_word, store_code, store_int, store_word
 
 # The record of an event, in bytes; version and model are the halves of one word, PAIR.
 TIME, ARRIVAL, MESSAGE, PAIR, HASH, FAILED, CELLS_BEGIN, CELLS_END = range(0, 64, 8)
 VERSION, MODEL = PAIR, PAIR + 4
 EVENT = 64
 
-_OK, _ERROR = 0x6B6F, 0x6F727265  # "ok", "erro"
-_LETTER_R = 0x72
 _REQUIRED = (1 << t.ID) | (1 << t.MODEL) | (1 << t.TS)
-_NONE = np.uint64(0)
-
-
-@piece
-def _put_cell(bits: np.uint64, key: int, kind: int, words: int) -> None:
-    count = load_int(words + t.CELL_COUNT)
-    cell = load_int(words + t.CELLS) + CELL * count
-    store_word(cell, bits)
-    store_int(cell + 8, key << KIND_BITS | kind)
-    store_int(words + t.CELL_COUNT, count + 1)
-
-
-@piece
-def _text_cell(at: int, end: int, words: int) -> tuple[np.uint64, int, int]:
-    """The code of a string that begins here, behind it, its kind."""
-    closing = string_end(at + 1, end)
-    if closing < 0:
-        return _NONE, closing, TEXT
-    code = t.code_of(at + 1, closing - at - 1, words)
-    return np.uint64(code), closing + 1 if code >= 0 else code, TEXT
 
 
 @routine
-def _cell_at(at: int, end: int, words: int) -> tuple[np.uint64, int, int]:
-    """Any value: its bits or its code, behind it, its kind."""
-    byte = load_byte(at)
-    if byte == QUOTE:
-        return _text_cell(at, end, words)
-    if byte == LETTER_N:
-        return _NONE, at + 4 if is_null(at) else REFUSED, NULL
-    if byte == LETTER_T or byte == LETTER_F:
-        behind = boolean_end(at)
-        code = t.code_of(at, behind - at, words) if behind >= 0 else REFUSED
-        return np.uint64(code), behind if code >= 0 else code, TEXT
-    if byte == OPEN:
-        return _NONE, value_end(at, end), OTHER
-    bits, behind, is_read = number_or_word(at)
-    return bits, behind if is_read else REFUSED, NUMBER
-
-
-@routine
-def _cells_end(at: int, end: int, level: int, words: int) -> int:
-    """Behind an object whose values become cells; `at` is behind its brace. Or a reason to stop."""
-    cells = load_int(words + t.CELLS) + CELL * load_int(words + t.CELL_COUNT)
-    stamp, first = load_int(words + t.STAMP), cells
-    key = load_int(words + t.KEYS) + t.RECORD * level
-    at = blank_end(at)
-    if load_byte(at) == CLOSE:
-        return at + 1
-    while True:
-        key, at = t.key_at(at, end, level, key, words)
-        if at < 0:
-            return at
-        if load_int(key + t.SEEN) == stamp:
-            return REFUSED
-        store_int(key + t.SEEN, stamp)
-        at = blank_end(at)
-        bits, behind, is_read = number_at(at)
-        kind = NUMBER
-        if not is_read:
-            bits, behind, kind = _cell_at(at, end, words)
-            if behind < 0:
-                return behind
-        at = behind
-        store_word(cells, bits)
-        store_int(cells + 8, load_int(key + t.NUMBER) << KIND_BITS | kind)
-        cells += CELL
-        at = blank_end(at)
-        if load_byte(at) != COMMA:
-            break
-        at = blank_end(at + 1)
-    count = (cells - first) // CELL
-    if level == t.FEATURES and count > load_int(words + t.MAX_FEATURES):
-        return REFUSED
-    store_int(words + t.CELL_COUNT, load_int(words + t.CELL_COUNT) + count)
-    return at + 1 if load_byte(at) == CLOSE else REFUSED
-
-
-@routine
-def _label(at: int, end: int, words: int) -> int:
-    """Behind a label, which becomes a cell with its text."""
-    byte = load_byte(at)
-    bits, behind, kind = _cell_at(at, end, words)
-    if kind == NUMBER and behind >= 0:  # only what begins `3` or `3.0` and ends there
-        digits = digits_in(load_word(at))
-        is_point = load_byte(at + digits) == DOT and load_byte(at + digits + 1) == ZERO
-        if behind != (at + digits + 2 if is_point else at + digits) or byte == MINUS:
-            return REFUSED
-        code = t.code_of(at, digits, words)
-        bits, behind, kind = np.uint64(code), behind if code >= 0 else code, TEXT
-    if kind == OTHER:
-        return REFUSED
+def _output(at: int, end: int, key: int, words: int) -> int:
+    """Behind a label, or the number of another key, or null; it becomes a cell."""
+    if key == t.LABEL:
+        bits, behind, kind = label_at(at, end, words)
+    else:
+        bits, behind, kind = number_or_null(at)
     if behind >= 0:
-        _put_cell(bits, t.LABEL, kind, words)
+        put_cell(bits, key, kind, words)
     return behind
-
-
-@routine
-def _number_or_null(at: int, key: int, words: int) -> int:
-    """Behind a number or null, which becomes a cell."""
-    if is_null(at):
-        _put_cell(_NONE, key, NULL, words)
-        return at + 4
-    bits, at, is_read = number_or_word(at)
-    if not is_read:
-        return REFUSED
-    _put_cell(bits, key, NUMBER, words)
-    return at
 
 
 @routine
@@ -191,8 +84,7 @@ def _scores(at: int, end: int, words: int) -> int:
             if seen & (1 << number):
                 return REFUSED
             seen |= 1 << number
-            is_score = number == t.SCORE
-            at = _number_or_null(at, t.SCORE, words) if is_score else _label(at, end, words)
+            at = _output(at, end, number, words)
         else:
             at = value_end(at, end)
         if at < 0:
@@ -213,47 +105,8 @@ def _prediction(at: int, end: int, words: int) -> int:
     if byte == LETTER_N:
         return at + 4 if is_null(at) else REFUSED
     if byte == QUOTE or byte == LETTER_T or byte == LETTER_F:
-        return _label(at, end, words)
-    return _number_or_null(at, t.SCORE, words)
-
-
-@routine
-def _time(at: int, end: int) -> tuple[int, int]:
-    """A time and behind it."""
-    if load_byte(at) == QUOTE:
-        closing = string_end(at + 1, end)
-        ms = time_at(at + 1, closing) if closing >= 0 else REFUSED
-        return ms, closing + 1 if ms >= 0 else REFUSED
-    bits, behind, is_read = number_or_word(at)
-    number = bits_float(bits)
-    if not is_read or not 0.0 <= number <= LATEST_MS:
-        return REFUSED, REFUSED
-    return int(number), behind
-
-
-@piece
-def _short_text(at: int, end: int, words: int) -> int:
-    """The end of a string that begins here and is neither empty nor long."""
-    if load_byte(at) != QUOTE:
-        return REFUSED
-    closing = string_end(at + 1, end)
-    size = closing - at - 1
-    return closing if closing >= 0 and 0 < size <= load_int(words + t.MAX_TEXT) else REFUSED
-
-
-@piece
-def _status(at: int, end: int, event: int) -> int:
-    """Behind a status: ok, error or null."""
-    if is_null(at):
-        return at + 4
-    closing = string_end(at + 1, end)
-    if load_byte(at) != QUOTE or closing < 0:
-        return REFUSED
-    if closing == at + 3 and load_four(at + 1) & 0xFFFF == _OK:
-        return closing + 1
-    is_error = load_four(at + 1) == _ERROR and load_byte(at + 5) == _LETTER_R
-    store_int(event + FAILED, 1)
-    return closing + 1 if is_error and closing == at + 6 else REFUSED
+        return _output(at, end, t.LABEL, words)
+    return _output(at, end, t.SCORE, words)
 
 
 @piece
@@ -261,14 +114,14 @@ def _object_or_null(at: int, end: int, level: int, words: int) -> int:
     """Behind an object of cells, or null."""
     if is_null(at):
         return at + 4
-    return _cells_end(at + 1, end, level, words) if load_byte(at) == OPEN else REFUSED
+    return cells_end(at + 1, end, level, words) if load_byte(at) == OPEN else REFUSED
 
 
 @routine
 def _field(number: int, at: int, end: int, event: int, words: int) -> int:
     """Behind the value of one of the keys that have a meaning."""
     if number == t.ID or number == t.MODEL or number == t.VERSION:
-        closing = _short_text(at, end, words)
+        closing = short_text_end(at, end, words)
         size = closing - at - 1
         if closing < 0:
             return REFUSED
@@ -282,7 +135,7 @@ def _field(number: int, at: int, end: int, event: int, words: int) -> int:
     if number == t.INPUTS:
         return _object_or_null(at, end, t.FEATURES, words)
     if number == t.TS or number == t.ARRIVAL:
-        ms, at = _time(at, end)
+        ms, at = time_or_number(at, end)
         if number == t.TS:
             store_int(event + TIME, ms)
         else:
@@ -291,9 +144,11 @@ def _field(number: int, at: int, end: int, event: int, words: int) -> int:
     if number == t.OUTPUT:
         return _prediction(at, end, words)
     if number == t.LATENCY:
-        return _number_or_null(at, t.LATENCY, words)
+        return _output(at, end, t.LATENCY, words)
     if number == t.STATUS:
-        return _status(at, end, event)
+        is_error, at = status_at(at, end)
+        store_int(event + FAILED, is_error)
+        return at
     return _object_or_null(at, end, t.SEGMENT, words)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kernels.decode import columns as kernel
 from kernels.decode import events as record
 from kernels.decode import tables as t
+from kernels.decode import values as cell
 from kernels.hashing import Key
 from kernels.missing import ABSENT
 from stream.detect.ingest.blocks import Block, block_of
@@ -27,7 +28,7 @@ from stream.detect.ingest.events import DEFAULT_KEY, Decoded, Messages, Reader
 from stream.detect.ingest.scanner import FEATURE, OUTPUTS, Scanned, Scanner
 from stream.detect.specs import LimitSpec
 
-_NUMBER, _TEXT, _VECTOR = 1 << record.NUMBER, 1 << record.TEXT, 1 << record.VECTOR
+_NUMBER, _TEXT, _VECTOR = 1 << cell.NUMBER, 1 << cell.TEXT, 1 << cell.VECTOR
 _APART = 8  # values between columns: arrays that begin at the same place of a page evict each other
 
 

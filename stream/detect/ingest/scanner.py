@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kernels.decode import events as kernel
 from kernels.decode import tables as t
+from kernels.decode import values as cell
 from kernels.hashing import Key
 from kernels.memory import PADDING
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
@@ -132,7 +133,7 @@ class Scanner:
         is_there = np.empty(cells.shape[:2], np.bool_)
         for at, (key, column) in enumerate(columns):
             bits, kinds = self._cells_of(column)
-            cells[:, at, 0], cells[:, at, 1] = bits, key << kernel.KIND_BITS | np.maximum(kinds, 0)
+            cells[:, at, 0], cells[:, at, 1] = bits, key << cell.KIND_BITS | np.maximum(kinds, 0)
             is_there[:, at] = kinds >= 0
         ends = int(self._words[t.CELL_COUNT // 8]) + np.cumsum(is_there.sum(1))
         begins = np.concatenate([[self._words[t.CELL_COUNT // 8]], ends[:-1]])
@@ -146,17 +147,17 @@ class Scanner:
         numbers, codes, norms = column.numbers, column.codes, column.norms
         [n] = {len(part) for part in (numbers, codes, norms) if part is not None}
         bits = np.zeros(n, np.uint64) if norms is None else norms.view(np.uint64).copy()
-        kinds = np.full(n, kernel.OTHER if norms is None else kernel.VECTOR, np.int64)
+        kinds = np.full(n, cell.OTHER if norms is None else cell.VECTOR, np.int64)
         if numbers is not None:
             given = numbers.view(np.uint64)
             is_number = ~np.isin(given, (NULL_BITS, ABSENT_BITS, MISTYPED_BITS))
-            bits[is_number], kinds[is_number] = given[is_number], kernel.NUMBER
-            kinds[given == NULL_BITS], kinds[given == ABSENT_BITS] = kernel.NULL, -1
+            bits[is_number], kinds[is_number] = given[is_number], cell.NUMBER
+            kinds[given == NULL_BITS], kinds[given == ABSENT_BITS] = cell.NULL, -1
         if codes is not None:
             known = np.array([self._code(text) for text in column.texts], np.uint64)
             is_text = codes >= 0
-            bits[is_text], kinds[is_text] = known[codes[is_text]], kernel.TEXT
-            kinds[codes == NULL_CODE], kinds[codes == ABSENT_CODE] = kernel.NULL, -1
+            bits[is_text], kinds[is_text] = known[codes[is_text]], cell.TEXT
+            kinds[codes == NULL_CODE], kinds[codes == ABSENT_CODE] = cell.NULL, -1
         return bits.view(np.int64), kinds
 
     def _key_of(self, name: str) -> int:
