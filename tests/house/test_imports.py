@@ -28,7 +28,7 @@ DEPTH = {unit: depth for depth, units in enumerate(LAYERS) for unit in units}
 # Which files alone may import a package; a name that ends in a dot is a whole folder.
 ONLY_IMPORTED_BY = {
     "numba": ("kernels.jit", "kernels.memory"),
-    "llvmlite": ("kernels.memory",),
+    "llvmlite": ("kernels.jit", "kernels.memory"),
     "faust": ("stream.app", "stream.agents", "stream.bus.lane", "stream.serve.pages"),
     "time": ("stream.clock",),
     "aiokafka": ("stream.bus.",),
