@@ -23,7 +23,6 @@ from kernels.measures import (
     distances,
     divergences,
     embeddings,
-    sequential,
     significance,
     twosample,
 )
@@ -79,7 +78,6 @@ def entries() -> Iterator[Entry]:
     yield from _vectors()
     yield from _measures()
     yield from _joint_measures()
-    yield from _sequential()
 
 
 def _hashing() -> Iterator[Entry]:
@@ -285,12 +283,3 @@ def _joint_measures() -> Iterator[Entry]:
     yield embeddings.directions, (1, 2, (np.uint64(1), np.uint64(2)))
     yield embeddings.sliced_wasserstein, (rows, rows, square)
     yield attributions.ndcg, (np.ones(2), np.ones(2))
-
-
-def _sequential() -> Iterator[Entry]:
-    slots, numbers = np.zeros(1, np.int32), np.ones(1)
-    cusum, evidence = sequential.empty_cusum(1), sequential.empty_evidence(1)
-    yield sequential.cusum_update, (cusum, slots, numbers, 0.5)
-    yield sequential.cusum_reset, (cusum, 0)
-    yield sequential.evidence_update, (evidence, slots, numbers)
-    yield sequential.evidence_reset, (evidence, 0)

@@ -18,9 +18,9 @@ embeddings    cosine             [0, 2]  same way     the mean vector turned
               mean_shift         [0, ∞)  same mean    the mean vector moved
               sliced_wasserstein [0, ∞)  same vectors further apart, in the unit of the vectors
 
-attributions.ndcg alone falls with the difference: 1 means the same order of features; and
-sequential.py gathers p-values over windows. Every other one grows with the difference. A small
-value does not mean "no drift": what the bins do not separate no measure sees. A large one does not
-mean "drift": with few values all are large by chance. NaN means undefined, as on an empty side.
-Measures know no sketches: they see counts and edges, rows and means.
+attributions.ndcg alone falls with the difference: 1 means the same order of features. Every other
+one grows with it. A small value does not mean "no drift": what the bins do not separate no measure
+sees. A large one does not mean "drift": with few values all are large by chance. NaN means
+undefined, as on an empty side. Measures know no sketches: they see counts and edges, rows and
+means.
 """

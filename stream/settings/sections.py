@@ -32,6 +32,7 @@ MEASURES = (
     "chi2",
     "missing_difference",
     "missing_ratio",
+    "unseen_difference",
     "unseen_ratio",
     "out_of_range_ratio",
     "psi_observed",
@@ -39,7 +40,13 @@ MEASURES = (
     "l_infinity_observed",
     "chi2_observed",
 )
-QUALITY_MEASURES = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
+QUALITY_MEASURES = (
+    "missing_difference",
+    "missing_ratio",
+    "unseen_difference",
+    "unseen_ratio",
+    "out_of_range_ratio",
+)
 # No effect of these is large or small by itself: one has the feature's unit, one grows with n.
 LEVELLESS_MEASURES = ("wasserstein", "energy", "chi2", "chi2_observed")
 UNBOUNDED = (  # everything else is a share or a distance in [0, 1]

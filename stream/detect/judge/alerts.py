@@ -188,7 +188,7 @@ def _is_clear(finding: Finding) -> bool:
 
 
 def _names_values(finding: Finding) -> bool:
-    return finding.measure == "unseen_ratio"
+    return finding.measure.startswith("unseen")
 
 
 def _feature_name(name: str | None) -> str | None:
@@ -215,7 +215,7 @@ def _measure(finding: Finding) -> dict[str, Any]:
 def _evidence(finding: Finding, reading: Reading) -> dict[str, Any]:
     comparison = finding.comparison
     evidence: dict[str, Any] = dict(finding.detail)
-    if finding.measure == "unseen_ratio":
+    if finding.measure.startswith("unseen"):
         evidence["unseen_values"] = causes.unseen_values(finding, reading)
     if finding.feature is None:
         return evidence | {"service": reading.summary["service"]}

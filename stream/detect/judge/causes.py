@@ -33,7 +33,7 @@ def hints(finding: Finding, reading: Reading) -> list[dict[str, Any]]:
         return [_hint("missing_feature", 1.0, detail)]
     if finding.measure.startswith("missing"):
         return [_hint("missing_burst", 0.9, f"{missing:.1%} of the values are missing")]
-    if finding.measure == "unseen_ratio":
+    if finding.measure.startswith("unseen"):
         shown = ", ".join(unseen_values(finding, reading))
         return [_hint("new_category", 0.9, f"not among the allowed values: {shown}")]
     return _of_distribution(finding, feature, reading)
@@ -147,11 +147,11 @@ def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> s
     if measure.startswith("missing"):
         before, share = finding.detail.get("ratio_reference", 0.0), finding.detail["ratio"]
         return f"{name} is missing in {share:.1%} of the events ({before:.1%} before)"
-    if measure == "unseen_ratio":
+    if measure.startswith("unseen"):
         values = ", ".join(unseen_values(finding, reading))
         return (
             f"{name} has values that the reference does not know: {values} "
-            f"({value:.2%} of the events)"
+            f"({finding.detail.get('ratio', value):.2%} of the events)"
         )
     if measure == "out_of_range_ratio":
         return f"{value:.2%} of {name} lie outside the allowed range"

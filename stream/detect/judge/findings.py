@@ -30,6 +30,7 @@ EFFECTS = {
     "total_variation": 0.1, "l_infinity": 0.1, "ks": 0.1, "wasserstein_normed": 0.1,
     "energy_normed": 0.1,
     "missing_difference": 0.05, "missing_ratio": 0.0, "unseen_ratio": 0.0,
+    "unseen_difference": 0.01,
     "out_of_range_ratio": 0.0,
 }  # fmt: skip
 

@@ -4,8 +4,9 @@ In    a `Reading`, what the model's features state
 Out   one `Finding` per feature a rule is about
 Not   distances between distributions (rules.py)
 
-A share is beside the reference's, or beside a limit. Its p-value is exact: in a small window a
-rare value is far more likely than the normal law says.
+A share is beside the reference's, or beside a limit; that of unseen categories beside the share of
+those which the reference has once, for one more event could have been any of these. Its p-value is
+exact: in a small window a rare value is far more likely than the normal law says.
 """
 
 from __future__ import annotations
@@ -32,7 +33,14 @@ from stream.detect.judge.levels import Share
 from stream.detect.judge.measures import Comparison
 from stream.detect.specs import ModelSpec, RuleSpec
 
-RATIOS = ("missing_difference", "missing_ratio", "unseen_ratio", "out_of_range_ratio")
+RATIOS = (
+    "missing_difference",
+    "missing_ratio",
+    "unseen_difference",
+    "unseen_ratio",
+    "out_of_range_ratio",
+)
+DIFFERENCES = ("missing_difference", "unseen_difference")
 SMALLEST_N_RATIO = 10
 UNSEEN_NAMED = 10  # values that are not allowed, in a finding
 
@@ -53,7 +61,7 @@ def ratios(rule: RuleSpec, model: ModelSpec, reading: Reading, of_budget: Share)
             continue
         k, n, k_reference, m = counted
         share, before = k / n if n else nan, k_reference / m if m else 0.0
-        threshold = _limit(name, rule, model)
+        threshold, twice = _limit(name, rule, model), _seen(2, name, rule, reading)
         level, is_small = of_budget.level(n, max(m, 1)), n < SMALLEST_N_RATIO
         fires = _smallest_to_fire(level, k_reference, m, threshold, measure) if is_small else None
         findings.append(
@@ -62,9 +70,9 @@ def ratios(rule: RuleSpec, model: ModelSpec, reading: Reading, of_budget: Share)
                 name,
                 NOT_ENOUGH if is_small else OK,
                 measure,
-                share - before if measure == "missing_difference" else share,
+                share - before if measure in DIFFERENCES else share,
                 threshold,
-                p_value=_chance(k, n, k_reference, m, threshold, measure),
+                p_value=_chance(k, n, k_reference, m, threshold, measure, twice),
                 level=level,
                 n_fires=fires,
                 share=of_budget,
@@ -100,9 +108,9 @@ def _smallest_to_fire(
 
 def _named(name: str, rule: RuleSpec, model: ModelSpec, reading: Reading) -> dict[str, list[str]]:
     """The most frequent values that are not allowed, if that is what the rule is about."""
-    if rule.measure != "unseen_ratio":
+    if rule.measure not in ("unseen_ratio", "unseen_difference"):
         return {}
-    unseen = _unseen_counts(name, model, reading) or Counter()
+    unseen = _unseen_counts(name, rule, model, reading) or Counter()
     return {"unseen_values": sorted(unseen, key=lambda v: (-unseen[v], v))[:UNSEEN_NAMED]}
 
 
@@ -110,9 +118,13 @@ def _comparison(name: str, rule: RuleSpec, reading: Reading) -> Comparison | Non
     return reading.comparisons.get(reference_name(rule, reading) or "", {}).get(name)
 
 
-def _chance(k: int, n: int, k_reference: int, m: int, limit: float, measure: str) -> float:
+def _chance(
+    k: int, n: int, k_reference: int, m: int, limit: float, measure: str, twice: int = 0
+) -> float:
     """One-sided p-value: two proportions, or one proportion against a limit. Both are exact: in a
     small window a rare value is far more likely than the normal law says.
+
+    twice  categories that the reference has twice
 
     A value that the reference does not allow at all needs no test: one is one too many.
     """
@@ -120,6 +132,8 @@ def _chance(k: int, n: int, k_reference: int, m: int, limit: float, measure: str
         return nan
     if measure == "missing_difference":
         return chances.of_more(k, n, k_reference, m)
+    if measure == "unseen_difference":
+        return chances.of_unseen(k, n, k_reference, twice, m)
     if limit <= 0:
         return 0.0 if k else 1.0
     return float(betainc(k, n - k + 1, limit)) if k else 1.0  # binomial tail
@@ -151,12 +165,38 @@ def _unseen(
     name: str, rule: RuleSpec, model: ModelSpec, reading: Reading
 ) -> tuple[int, int, int, int] | None:
     """Events with a category that is not allowed, and all events with a category."""
-    counts, unseen = _categories(name, reading), _unseen_counts(name, model, reading)
-    return None if unseen is None or not counts else (unseen.total(), sum(counts.values()), 0, 0)
+    counts, unseen = _categories(name, reading), _unseen_counts(name, rule, model, reading)
+    if unseen is None or not counts:
+        return None
+    m = 0
+    if rule.measure == "unseen_difference":
+        m = sum(_known(name, rule, reading).values())
+    return unseen.total(), sum(counts.values()), _seen(1, name, rule, reading), m
 
 
-def _unseen_counts(name: str, model: ModelSpec, reading: Reading) -> Counter[str] | None:
+def _known(name: str, rule: RuleSpec, reading: Reading) -> Mapping[str, int]:
+    """Counts of the reference's categories; none if some of them are only estimated."""
+    reference = reading.references.get(reference_name(rule, reading) or "")
+    feature = reference.feature(name) if reference else None
+    category = feature.category if feature and feature.kind == "category" else None
+    return category.counts if category and not category.uncertain else {}
+
+
+def _seen(times: int, name: str, rule: RuleSpec, reading: Reading) -> int:
+    """How many categories the reference has so many times; what an unseen one is measured by."""
+    if rule.measure != "unseen_difference":
+        return 0
+    return sum(1 for count in _known(name, rule, reading).values() if count == times)
+
+
+def _unseen_counts(
+    name: str, rule: RuleSpec, model: ModelSpec, reading: Reading
+) -> Counter[str] | None:
     """Counts of the categories that are not allowed; None if any is."""
+    if rule.measure == "unseen_difference":
+        known = _known(name, rule, reading)
+        found = _categories(name, reading)
+        return Counter({v: c for v, c in found.items() if v not in known}) if known else None
     spec = model.features.get(name.removeprefix("feature."))
     allowed: set[str] | None = set(spec.allowed) if spec and spec.allowed else None
     training = reading.references.get("training")
@@ -189,6 +229,7 @@ def _out_of_range(
 _COUNTS: dict[str, RatioOf] = {
     "missing_difference": _missing,
     "missing_ratio": _missing,
+    "unseen_difference": _unseen,
     "unseen_ratio": _unseen,
     "out_of_range_ratio": _out_of_range,
 }

@@ -300,6 +300,20 @@ def test_a_tolerance_for_unseen_categories_needs_significance() -> None:
     assert only(rule, watched(rule), many).verdict == BREACH
 
 
+@pytest.mark.parametrize(("n_once", "verdict"), [(0, BREACH), (60, OK)])
+def test_a_reference_of_rare_categories_expects_new_ones(n_once: int, verdict: str) -> None:
+    rule = RuleSpec(name="r", measure="unseen_difference", on=("c",))
+    once = [f"rare {at}" for at in range(n_once)]
+    trained = rows(c=["a", "b"] * ((1_000 - n_once) // 2) + once)
+    now = reading(rows(c=["a"] * 190 + [f"new {at % 5}" for at in range(10)]), trained)
+    finding = only(rule, watched(rule), now)
+    assert finding.verdict == verdict
+    assert finding.value == pytest.approx(10 / 200 - n_once / 1_000)
+    assert finding.detail["unseen_values"] == [f"new {at}" for at in range(5)]
+    exact = stats.fisher_exact([[10, 190], [n_once, 1_000 - n_once]], alternative="greater")
+    assert finding.p_value == pytest.approx(exact.pvalue, rel=1e-6)
+
+
 RANGE = RuleSpec(name="range", measure="out_of_range_ratio", on=("x",))
 RANGED = watched(RANGE, features={"x": FeatureSpec(name="x", kind="number", low=0, high=100)})
 
