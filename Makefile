@@ -11,7 +11,7 @@ BOUNDS := NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/boundscheck
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench chaos
+.PHONY: help setup demo test check bench chaos soak
 
 help: ## show the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ bench: $(PACKAGES) $(KAFKA) ## all benchmarks; writes the tables of benchmarks/R
 
 chaos: $(PACKAGES) $(KAFKA) ## every fault against the oracle; ARGS="-k proxy" for some
 	$(BIN)/python -m pytest -m "faults or chaos" tests/system $(ARGS)
+
+soak: $(PACKAGES) $(KAFKA) ## an hour at half capacity: memory, lag; ARGS="--minutes 5" for less
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 # The stamps make a second run quick; they are older than what they were made from, or missing.
 $(PACKAGES): requirements.lock pyproject.toml
