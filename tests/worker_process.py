@@ -116,11 +116,17 @@ class WorkerProcess:
         assert wait_until(lambda: self.get("/ready") is not None, seconds), self.log()
         return self
 
+    def wait_until_up(self, seconds: float = 60.0) -> WorkerProcess:
+        """Return when it answers; it may have no partitions."""
+        assert wait_until(lambda: self.get("/metrics") is not None, seconds), self.log()
+        return self
+
     def stop(self) -> int:
         """SIGTERM, and the exit code; fails if it takes longer than 10 seconds."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGCONT)
         try:
             return self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -149,13 +155,16 @@ class WorkerProcess:
         assert self.process is not None
         return self.process.wait(seconds)
 
-    def get(self, page: str) -> str | None:
-        """The body of a page; None while there is no good answer."""
+    def get(self, page: str, good: int = 200) -> str | None:
+        """The body of a page; None while there is no answer with the good status."""
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
-                return str(answer.read().decode())
+                return str(answer.read().decode()) if good == answer.status else None
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return str(answer.read().decode()) if good == answer.status else None
         except (urllib.error.URLError, OSError):
             return None
 
@@ -163,6 +172,11 @@ class WorkerProcess:
         """The sum of a metric over its series."""
         lines = (self.get("/metrics") or "").splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def lags(self) -> dict[int, float]:
+        """Messages not read yet, by partition."""
+        lines = [x for x in (self.get("/metrics") or "").splitlines() if "consumer_lag{" in x]
+        return {int(x.split('"')[1]): float(x.rsplit(" ", 1)[1]) for x in lines}
 
     def log(self) -> str:
         """The end of what it wrote."""

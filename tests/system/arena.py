@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,8 @@ from stream.clock import SystemClock
 from stream.settings import load
 from tests.kafka_fixture import wait_until
 from tests.system.checker import violations
-from tests.system.feed import Sent
+from tests.system.feed import Feed, Sent
+from tests.system.flow import Flow
 from tests.system.oracle import Expected, Source, Times, expect
 from tests.worker_process import WorkerProcess, create_topics, write_config
 
@@ -52,6 +54,11 @@ BODY: dict[str, Any] = {
     },
 }
 CHUNK = 5_000
+
+
+def pause(seconds: float) -> None:
+    """Let a fault last; what is tested is that time passes."""
+    threading.Event().wait(seconds)
 
 
 class Reader:
@@ -149,6 +156,15 @@ class Arena:
 
         return asyncio.run(work())
 
+    def flow(self, feed: Feed, per_second: int = 1_000) -> Flow:
+        """Publishes the feed in the background, while faults happen."""
+        return Flow(self._bootstrap, self.settings.bus.topics["predictions"], feed, per_second)
+
+    def finish(self, feed: Feed, seconds: float = 60.0, *, what: str) -> float:
+        """Close the feed and wait until the oracle agrees; how many seconds that took."""
+        self.publish(feed.close())
+        return self.settle(seconds, what=what)
+
     def expected(self) -> Expected:
         """What the oracle makes of the topic of predictions as it is now."""
         records = asyncio.run(self._readers["predictions"].read())
@@ -167,7 +183,7 @@ class Arena:
         topic = self.settings.bus.topics["predictions"]
         return violations(expected, self.values("windows"), self.values("dead-letters"), topic)
 
-    def settle(self, seconds: float = 120.0, *, what: str = "settled") -> float:
+    def settle(self, seconds: float = 60.0, *, what: str = "settled") -> float:
         """Wait until nothing is violated any more; how many seconds it took.
 
         Fails with what is still violated at the end.

@@ -72,6 +72,10 @@ class Feed:
         self._messages = 0
         self._again: list[tuple[int, Sent]] = []  # due at this message
 
+    def widen(self, partitions: int) -> None:
+        """Use more partitions from now on."""
+        self._partitions = partitions
+
     def take(self, n: int) -> Iterator[Sent]:
         """The next n messages."""
         for _ in range(n):

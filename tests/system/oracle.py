@@ -4,7 +4,8 @@ In    (partition, offset, arrival, value) in log order, and the numbers of the c
 Out   counts and sums per window, last revision; (partition, offset) of everything refused
 Not   anything of the package under test: plain Python from the documents, one event at a time
 
-    watermark   per partition: the largest event time accepted so far - grace
+    watermark   per partition: the largest event time accepted so far, or arrival if that was
+                earlier, - grace
     refused     unreadable; further ahead of its arrival than max_ahead; its pane's end lies
                 revise_for or more behind the watermark
     counted     all else, once per id, pane and partition; late if the pane's end was passed
@@ -53,6 +54,8 @@ class Times:
     max_ahead_ms: int = 300_000
     lengths_ms: tuple[int, ...] = (60_000, 30_000)
     segments: tuple[str, ...] = ("region",)
+    max_message_bytes: int = 1_048_576
+    judges_lateness: bool = True  # not where partitions fall idle: that is the wall clock's
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Expected:
     refused: Counter[tuple[int, int, str]]  # partition, offset, reason or "unreadable"
     counted: int
     duplicates: int
-    offsets: dict[int, int]  # messages by partition
+    judges_lateness: bool
 
 
 class Refused(Exception):
@@ -99,14 +102,12 @@ class _Oracle:
         self._windows: dict[Key, Tally] = defaultdict(Tally)
         self._seen: set[tuple[int, str, str, int, str]] = set()
         self._refused: Counter[tuple[int, int, str]] = Counter()
-        self._offsets: Counter[int] = Counter()
         self._counted = self._duplicates = 0
 
     def take(self, message: Source) -> None:
-        self._offsets[message.partition] += 1
         where = (message.partition, message.offset)
         try:
-            items = _parse(message.value)
+            items = _parse(message.value, self._times.max_message_bytes)
         except Refused:
             self._refused[*where, "unreadable"] += 1
             return
@@ -124,7 +125,9 @@ class _Oracle:
         before = self._watermarks.get(message.partition, NEVER)
         if ts > message.arrival_ms + times.max_ahead_ms:
             return "too_far_ahead"
-        self._watermarks[message.partition] = max(before, ts - times.grace_ms)
+        self._watermarks[message.partition] = max(
+            before, min(ts, message.arrival_ms) - times.grace_ms
+        )
         pane = ts // times.pane_ms
         pane_end = (pane + 1) * times.pane_ms
         is_late = pane_end <= before
@@ -158,7 +161,11 @@ class _Oracle:
         passed = min(self._watermarks.values(), default=NEVER)
         complete = {k: t for k, t in self._windows.items() if k.start_ms + k.length_ms <= passed}
         return Expected(
-            complete, self._refused, self._counted, self._duplicates, dict(self._offsets)
+            complete,
+            self._refused,
+            self._counted,
+            self._duplicates,
+            self._times.judges_lateness,
         )
 
 
@@ -175,7 +182,9 @@ def _add(tally: Tally, event: dict[str, Any], is_late: bool) -> None:
             tally.squares[name] += value * value
 
 
-def _parse(value: bytes) -> list[Any]:
+def _parse(value: bytes, most: int) -> list[Any]:
+    if len(value) > most:
+        raise Refused
     try:
         found = json.loads(value.decode())
     except (ValueError, RecursionError):

@@ -1,0 +1,238 @@
+"""Is every event counted once whatever stands on the topic, and at what cost?"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import random
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from stream.broker import EmbeddedBroker
+from tests.conftest import SeededGenerator
+from tests.kafka_fixture import wait_until
+from tests.system.arena import BODY, Arena, pause
+from tests.system.feed import POISON, START_MS, Feed
+from tests.system.oracle import Times
+from tests.worker_process import WorkerProcess
+
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
+
+MOST_RSS = 700 << 20  # bytes; a worker with numba and nothing to do has 250 MB
+IDLE_TIMES = Times(judges_lateness=False)
+
+
+@pytest.fixture
+def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
+    """Topics of this test's own on the shared broker."""
+    return Arena(tmp_path, broker.bootstrap, topic_prefix)
+
+
+@pytest.fixture
+def feed(rng: SeededGenerator) -> Feed:
+    """Trouble of every kind."""
+    return Feed(rng.seed)
+
+
+def rss(worker: WorkerProcess) -> int:
+    """Resident bytes of a worker now."""
+    assert worker.process is not None
+    pages = Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def event(serial: int, **more: Any) -> bytes:
+    """A good event."""
+    usual = {"id": f"g-{serial}", "model": "alpha", "version": "1", "ts": START_MS + serial}
+    return orjson.dumps(usual | {"features": {"x": 1.0}} | more)
+
+
+def test_a_thousand_poison_pills_in_a_row(arena: Arena, feed: Feed) -> None:
+    arena.publish(feed.take(5_000))
+    arena.publish((0, POISON[at % len(POISON)]) for at in range(1_000))
+    arena.publish(feed.take(5_000))
+    with arena.worker("only") as worker:
+        worker.wait_ready()
+        took_s = arena.finish(feed, what="1000 poison pills in a row")
+    assert took_s < 60
+
+
+def test_a_partition_that_falls_silent_holds_nobody_up_and_may_speak_again(
+    tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str, feed: Feed, rng: SeededGenerator
+) -> None:
+    window = {**BODY["window"], "idle_timeout": "3s"}
+    arena = Arena(
+        tmp_path, broker.bootstrap, topic_prefix, body={**BODY, "window": window}, times=IDLE_TIMES
+    )
+    arena.publish(feed.take(8_000))
+    late = [sent for sent in feed.take(4_000) if sent[0] == 3]  # what partition 3 will say later
+    arena.publish(sent for sent in feed.take(30_000) if sent[0] != 3)
+    with arena.worker("first", failpoints="idle.before-commit=kill@3") as first:
+        assert first.exit_code(60) == -9
+    with arena.worker("second") as second:
+        second.wait_ready()
+        assert wait_until(lambda: len(arena.values("windows")) > 20, 40), second.log()
+        arena.publish(late[: len(late) // 2])
+        second.kill()
+    with arena.worker("third") as third:
+        third.wait_ready()
+        arena.publish(late[len(late) // 2 :])
+        arena.finish(feed, what="a silent partition, a kill, old events")
+
+
+@pytest.mark.chaos
+def test_a_backlog_of_messages_that_are_too_large_is_refused_in_bounded_memory(
+    tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str, feed: Feed
+) -> None:
+    body = {**BODY, "limits": {"max_message_bytes": "64 KiB"}}
+    times = Times(max_message_bytes=65_536)
+    arena = Arena(tmp_path, broker.bootstrap, topic_prefix, body=body, times=times)
+    arena.publish(feed.take(3_000))
+    large = event(1, features={"text": "x" * 900_000})
+    arena.publish((at % 4, large) for at in range(300))
+    arena.publish([(0, event(2, features={"text": "x" * 65_536})), (1, b"[" + b"1," * 200_000)])
+    with arena.worker("only") as worker:
+        worker.wait_ready()
+        most = [0]
+
+        def grows() -> bool:
+            most[0] = max(most[0], rss(worker))
+            return worker.metric("driftline_dead_letters_total") >= 302
+
+        assert wait_until(grows, 60), worker.log()
+        arena.finish(feed, what=f"270 MB too large, RSS {most[0] >> 20} MB")
+        assert most[0] < MOST_RSS
+
+
+@pytest.mark.chaos
+def test_a_batch_that_is_a_thousand_times_larger_than_it_looks(arena: Arena, feed: Feed) -> None:
+    topic = arena.settings.bus.topics["predictions"]
+
+    async def publish() -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=arena.settings.bus.bootstrap, compression_type="gzip",
+            max_request_size=200 << 20, max_batch_size=200 << 20, linger_ms=100,
+        )  # fmt: skip
+        await producer.start()
+        value = b" " * 900_000
+        sent = [await producer.send(topic, value, partition=0) for _ in range(100)]
+        await asyncio.gather(*sent)
+        await producer.stop()
+
+    assert len(gzip.compress(bytes(90_000_000), 6)) < 1_000_000  # fits where the limit is 1 MB
+    arena.publish(feed.take(3_000))
+    asyncio.run(publish())
+    with arena.worker("only") as worker:
+        worker.wait_ready()
+        most = [0]
+
+        def is_through() -> bool:
+            most[0] = max(most[0], rss(worker))
+            return sum(worker.lags().values()) == 0 and worker.metric("driftline_events") > 2_000
+
+        assert wait_until(is_through, 60), worker.log()
+        pause(2)
+        arena.report(f"90 MB in one batch, RSS {max(most[0], rss(worker)) >> 20} MB", 0)
+        assert max(most[0], rss(worker)) < MOST_RSS
+
+
+@pytest.mark.chaos
+def test_aborted_transactions_are_not_counted_and_holes_are_passed(
+    arena: Arena, feed: Feed, rng: SeededGenerator
+) -> None:
+    topic, chance = arena.settings.bus.topics["predictions"], random.Random(rng.seed)
+
+    async def publish() -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=arena.settings.bus.bootstrap, transactional_id=topic
+        )
+        await producer.start()
+        for _ in range(60):
+            await producer.begin_transaction()
+            for partition, value in feed.take(chance.randint(1, 200)):
+                await producer.send(topic, value, partition=partition)
+            if chance.random() < 0.3:
+                await producer.abort_transaction()
+            else:
+                await producer.commit_transaction()
+        await producer.stop()
+
+    with arena.worker("killed", failpoints="commit.after=kill@3") as killed:
+        asyncio.run(publish())
+        assert killed.exit_code(30) == -9
+    with arena.worker("last"):
+        arena.finish(feed, what="60 transactions, a third aborted")
+        assert arena.expected().counted > 1_000
+
+
+@pytest.mark.chaos
+def test_a_flood_of_names_harms_no_established_model(arena: Arena, feed: Feed) -> None:
+    arena.publish(feed.take(5_000))
+    with arena.worker("only") as worker:
+        worker.wait_ready()
+        assert wait_until(lambda: worker.metric("driftline_events_total") > 4_500, 30)
+        arena.publish((at % 4, event(at, model=f"flood-{at}")) for at in range(20_000))
+        wide = {f"f{at}": at for at in range(100_000)}
+        arena.publish([(0, event(1, features=wide))])
+        texts = (
+            (at % 4, event(at, model="texts", features={"c": f"v{at}"})) for at in range(50_000)
+        )
+        arena.publish(texts)
+        arena.publish(feed.take(5_000))
+        arena.publish(feed.close())
+        expected = arena.expected()
+        ours = {k: t for k, t in expected.windows.items() if k.model in ("alpha", "beta")}
+
+        def is_counted() -> bool:
+            found = {(w["model"], w["segment"], w["start"], w["end"]): w["count"]
+                     for w in arena.values("windows")}  # fmt: skip
+            return sum(found.values()) >= sum(t.count for t in ours.values())
+
+        assert wait_until(is_counted, 120), worker.log()
+        started_ms = arena.clock.monotonic_ms()
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=10) as page:
+            size = len(page.read())
+        took_s = (arena.clock.monotonic_ms() - started_ms) / 1000
+        arena.report(f"flood of names: RSS {rss(worker) >> 20} MB, scrape {size >> 10} KiB", took_s)
+        assert size < 2 << 20
+        assert took_s < 1
+        assert rss(worker) < 2 * MOST_RSS
+
+
+@pytest.mark.chaos
+def test_two_greedy_neighbours_cost_no_partition(arena: Arena, feed: Feed) -> None:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        with arena.worker("only") as worker:
+            worker.wait_ready()
+            with arena.flow(feed, 2_000):
+                pause(20)
+            arena.finish(feed, what="three busy loops on the machine")
+            assert "without a last commit" not in worker.log()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def test_a_backlog_is_read_in_bounded_memory(arena: Arena, feed: Feed) -> None:
+    arena.publish(feed.take(60_000))
+    with arena.worker("only") as worker:
+        worker.wait_ready()
+        most = [0]
+
+        def is_through() -> bool:
+            most[0] = max(most[0], rss(worker))
+            return worker.metric("driftline_events_total") > 55_000
+
+        assert wait_until(is_through, 60), worker.log()
+        arena.finish(feed, what=f"60 000 messages of backlog, RSS {most[0] >> 20} MB")
+        assert most[0] < MOST_RSS
