@@ -1,6 +1,6 @@
 """Columns: cells of events in, one array per key out.
 
-In    the records of events.py, the cells of values.py, and which events are wanted, in which order
+In    records and cells (values.py), and which events are wanted, in which order
 Out   which keys they have and of what kinds; then float64 and codes, column by column
 Not   what a column of mixed kinds means (stream/detect/ingest/columns.py)
 
@@ -13,8 +13,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.decode.events import CELLS_BEGIN, CELLS_END, EVENT
-from kernels.decode.values import CELL, KIND_BITS, NULL, NUMBER, TEXT, VECTOR
+from kernels.decode.values import (
+    CELL,
+    CELLS_BEGIN,
+    CELLS_END,
+    EVENT,
+    KIND_BITS,
+    NULL,
+    NUMBER,
+    TEXT,
+    VECTOR,
+)
 from kernels.jit import kernel, piece, signed
 from kernels.memory import load_int, load_word, store_code, store_word
 from kernels.missing import MISTYPED_BITS, NULL_BITS

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.decode import tables as t
+from kernels.decode.batches import batch_end
 from kernels.decode.grammar import (
     CLOSE,
     CLOSE_ARRAY,
@@ -35,6 +36,17 @@ from kernels.decode.grammar import (
     value_end,
 )
 from kernels.decode.values import (
+    ARRIVAL,
+    CELLS_BEGIN,
+    CELLS_END,
+    EVENT,
+    FAILED,
+    HASH,
+    MESSAGE,
+    MODEL,
+    PAIR,
+    TIME,
+    VERSION,
     cells_end,
     label_at,
     number_or_null,
@@ -46,11 +58,6 @@ from kernels.decode.values import (
 from kernels.hashing import hash_memory
 from kernels.jit import kernel, piece, routine
 from kernels.memory import load_byte, load_int, load_word, store_code, store_int, store_word
-
-# The record of an event, in bytes; version and model are the halves of one word, PAIR.
-TIME, ARRIVAL, MESSAGE, PAIR, HASH, FAILED, CELLS_BEGIN, CELLS_END = range(0, 64, 8)
-VERSION, MODEL = PAIR, PAIR + 4
-EVENT = 64
 
 _REQUIRED = (1 << t.ID) | (1 << t.MODEL) | (1 << t.TS)
 
@@ -225,7 +232,11 @@ def _message(at: int, end: int, message: int, arrival_ms: int, words: int) -> in
     if load_byte(at) == OPEN_ARRAY:
         at = _array_end(at + 1, end, message, arrival_ms, words)
     else:
+        brace, cells = at, load_int(words + t.CELL_COUNT)
         at = _next_event(at, end, message, arrival_ms, words)
+        if at == t.BATCH:
+            store_int(words + t.CELL_COUNT, cells)
+            at = batch_end(brace + 1, end, message, arrival_ms, words)
     if at < 0:
         return at
     if at > end or blank_end(at) < end:
@@ -245,7 +256,7 @@ def scan(
 ) -> int:
     """Read messages first… of n, whose bytes are at base + starts (n,) to base + ends (n,).
 
-    reasons  (n,) becomes 0 for what was read, REFUSED or BATCH for what was not
+    reasons  (n,) becomes 0 for what was read, REFUSED for what was not
     Returns n, or the message at which LEARN or FULL (its reason) made it stop.
     """
     words = tables.ctypes.data

@@ -39,18 +39,22 @@ ARENA, ARENA_USED, ARENA_SIZE, SEED_0, SEED_1 = 40, 48, 56, 64, 72
 KEY_SLOTS, KEY_MASK, KEYS, KEY_COUNT, KEY_MOST = 80, 88, 96, 104, 112
 CELLS, CELL_COUNT, EVENTS, EVENT_COUNT, STAMP = 120, 128, 136, 144, 152
 MAX_BYTES, MAX_TEXT, MAX_FEATURES = 160, 168, 176
-UNKNOWN_AT, UNKNOWN_SIZE, UNKNOWN_LEVEL = 184, 192, 200
-_WORDS = 26
+UNKNOWN_AT, UNKNOWN_SIZE, UNKNOWN_LEVEL, STAGE, EVENTS_END = 184, 192, 200, 208, 216
+_WORDS = 28
 
 # The record of a key, in bytes; MASK covers as much of FIRST as the pattern has.
 FIRST, MASK, PATTERN, PATTERN_SIZE, NEXT, SEEN, NUMBER, LEVEL = range(0, 64, 8)
 RECORD = 64
 
 # Where a key can stand, which is also the number of the record "before the first key".
-TOP, FEATURES, PREDICTION, SEGMENT = range(4)
+TOP, FEATURES, PREDICTION, SEGMENT, COLUMN = range(5)
 # Numbers of the keys that have a meaning of their own.
-ID, MODEL, VERSION, TS, INPUTS, OUTPUT, LATENCY, STATUS, SEGMENTS, ARRIVAL, COLUMNS = range(4, 15)
-SCORE, LABEL, LEARNT = 15, 16, 17
+ID, MODEL, VERSION, TS, INPUTS, OUTPUT, LATENCY, STATUS, SEGMENTS, ARRIVAL, COLUMNS = range(5, 16)
+SCORE, LABEL = 16, 17
+IDS, TIMES, ARRIVALS, STATUSES, INPUT_COLUMNS, SCORES, LABELS, LATENCIES = range(
+    18, 26
+)  # of batches
+LEARNT = 26
 FIXED = {
     ID: (TOP, b"id"),
     MODEL: (TOP, b"model"),
@@ -65,6 +69,14 @@ FIXED = {
     COLUMNS: (TOP, b"columns"),
     SCORE: (PREDICTION, b"score"),
     LABEL: (PREDICTION, b"label"),
+    IDS: (COLUMN, b"id"),
+    TIMES: (COLUMN, b"ts"),
+    ARRIVALS: (COLUMN, b"arrival_time"),
+    STATUSES: (COLUMN, b"status"),
+    INPUT_COLUMNS: (COLUMN, b"features"),
+    SCORES: (COLUMN, b"score"),
+    LABELS: (COLUMN, b"label"),
+    LATENCIES: (COLUMN, b"latency_ms"),
 }
 
 _MOST_PROBES = 24
@@ -289,7 +301,7 @@ def find_key(at: int, end: int, level: int, words: int) -> tuple[int, int]:
             return key, behind
         slot = (slot + 1) & mask
     if load_int(words + KEY_COUNT) == load_int(words + KEY_MOST) or key != 0:
-        return 0, behind if level == TOP or level == PREDICTION else REFUSED
+        return 0, behind if level != FEATURES and level != SEGMENT else REFUSED
     store_int(words + UNKNOWN_AT, at)
     store_int(words + UNKNOWN_SIZE, size)
     store_int(words + UNKNOWN_LEVEL, level)

@@ -2,7 +2,7 @@
 
 In    the address of a value in a padded buffer, the end of its message, `Tables`
 Out   cells: the bits of a number or the code of a text, with the number of the key and the kind
-Not   which keys an event has (events.py)
+Not   which keys an event has (events.py, batches.py)
 
 A value that is not plainly good is refused here; the slow path reads its message and says why.
 """
@@ -37,6 +37,11 @@ from kernels.memory import load_byte, load_four, load_int, load_word, store_int,
 NUMBER, TEXT, NULL, OTHER, VECTOR = range(5)
 KIND_BITS = 3
 CELL = 16  # bytes: bits or code, key << KIND_BITS | kind
+
+# The record of an event, in bytes; version and model are the halves of one word, PAIR.
+TIME, ARRIVAL, MESSAGE, PAIR, HASH, FAILED, CELLS_BEGIN, CELLS_END = range(0, 64, 8)
+VERSION, MODEL = PAIR, PAIR + 4
+EVENT = 64
 
 _OK, _ERROR = 0x6B6F, 0x6F727265  # "ok", "erro"
 _LETTER_R = 0x72

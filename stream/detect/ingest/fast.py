@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.decode import columns as kernel
-from kernels.decode import events as record
 from kernels.decode import tables as t
 from kernels.decode import values as cell
 from kernels.hashing import Key
@@ -51,12 +50,12 @@ class FastReader:
         events = scanned.events
         order = np.arange(len(events))
         if len(left):
-            order = np.argsort(events[:, record.MESSAGE // 8], kind="stable")
+            order = np.argsort(events[:, cell.MESSAGE // 8], kind="stable")
             events = events[order]
         return Decoded(
-            events[:, record.TIME // 8].copy(),
-            events[:, record.ARRIVAL // 8].copy(),
-            block.offsets[events[:, record.MESSAGE // 8]],
+            events[:, cell.TIME // 8].copy(),
+            events[:, cell.ARRIVAL // 8].copy(),
+            block.offsets[events[:, cell.MESSAGE // 8]],
             [self._run(scanned, order[rows], rows, pair) for pair, rows in _pairs(events)],
             dead,
         )
@@ -79,9 +78,9 @@ class FastReader:
         return Columns(
             scanner.text(pair >> 32),
             scanner.text(pair & 0xFFFF_FFFF),
-            records[:, record.HASH // 8].copy().view(np.uint64),
+            records[:, cell.HASH // 8].copy().view(np.uint64),
             rows,
-            records[:, record.FAILED // 8] != 0,
+            records[:, cell.FAILED // 8] != 0,
             columns | outputs,
             segments,
         )
@@ -156,7 +155,7 @@ _Parts = tuple[NDArray[np.float64] | None, NDArray[np.int32] | None, NDArray[np.
 
 def _pairs(events: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each pair of model and version with the rows of its events, in the order of the first."""
-    pairs = events[:, record.PAIR // 8]
+    pairs = events[:, cell.PAIR // 8]
     if not len(pairs):
         return
     if (pairs == pairs[0]).all():

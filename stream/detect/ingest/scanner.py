@@ -29,7 +29,7 @@ from stream.detect.specs import LimitSpec
 MOST_KEYS = 8_192  # names that are looked up by the kernel; others take the slow path
 FIRST_TEXTS, FIRST_ARENA = 1 << 12, 1 << 18
 KEPT_TEXTS = 1 << 16  # more than these are forgotten before the next fetch
-_LEAST_EVENT, _LEAST_CELL = 20, 5  # bytes of the shortest there can be
+_LEAST_EVENT, _LEAST_CELL = 6, 2  # bytes of the shortest there can be: those of a batch
 
 OUTPUTS = {
     "prediction.score": t.SCORE,
@@ -56,7 +56,7 @@ class Scanner:
 
     def __init__(self, limits: LimitSpec, hash_key: Key) -> None:
         self._limits, self._hash_key = limits, hash_key
-        self._cells = np.empty((0, 2), np.int64)
+        self._cells = self._stage = np.empty((0, 2), np.int64)
         self._events = np.empty((0, 8), np.int64)
         self._forget()
 
@@ -114,9 +114,9 @@ class Scanner:
         values = sum(len(run.rows) * (len(run.columns) + len(run.segments)) for run in read.runs)
         self._make_room(int(words[t.CELL_COUNT // 8]) + values, first + n, keep=True)
         records = self._events[first : first + n]
-        records[:, kernel.TIME // 8] = read.times_ms
-        records[:, kernel.ARRIVAL // 8] = read.arrivals_ms
-        records[:, kernel.MESSAGE // 8] = messages
+        records[:, cell.TIME // 8] = read.times_ms
+        records[:, cell.ARRIVAL // 8] = read.arrivals_ms
+        records[:, cell.MESSAGE // 8] = messages
         for run in read.runs:
             self._absorb_run(records, run)
         words[t.EVENT_COUNT // 8] += n
@@ -124,9 +124,9 @@ class Scanner:
 
     def _absorb_run(self, records: NDArray[np.int64], run: Columns) -> None:
         pair = self._code(run.model) << 32 | self._code(run.version)
-        records[run.rows, kernel.PAIR // 8] = pair
-        records[run.rows, kernel.HASH // 8] = run.ids.view(np.int64)
-        records[run.rows, kernel.FAILED // 8] = run.errors
+        records[run.rows, cell.PAIR // 8] = pair
+        records[run.rows, cell.HASH // 8] = run.ids.view(np.int64)
+        records[run.rows, cell.FAILED // 8] = run.errors
         columns = [(self._key_of(name), column) for name, column in run.columns.items()]
         columns += [(self.key(t.SEGMENT, name), c) for name, c in run.segments.items()]
         cells = np.empty((len(run.rows), len(columns), 2), np.int64)
@@ -137,8 +137,8 @@ class Scanner:
             is_there[:, at] = kinds >= 0
         ends = int(self._words[t.CELL_COUNT // 8]) + np.cumsum(is_there.sum(1))
         begins = np.concatenate([[self._words[t.CELL_COUNT // 8]], ends[:-1]])
-        records[run.rows, kernel.CELLS_BEGIN // 8] = begins
-        records[run.rows, kernel.CELLS_END // 8] = ends
+        records[run.rows, cell.CELLS_BEGIN // 8] = begins
+        records[run.rows, cell.CELLS_END // 8] = ends
         self._cells[begins[0] : ends[-1]] = cells[is_there]
         self._words[t.CELL_COUNT // 8] = ends[-1]
 
@@ -206,9 +206,12 @@ class Scanner:
         words = self._words
         if cells > len(self._cells):
             self._cells = _larger(self._cells, cells, keep)
+            self._stage = np.empty_like(self._cells)
         if events > len(self._events):
             self._events = _larger(self._events, events, keep)
         words[t.CELLS // 8], words[t.EVENTS // 8] = self.cells, self._events.ctypes.data
+        words[t.EVENTS_END // 8] = self._events.ctypes.data + cell.EVENT * len(self._events)
+        words[t.STAGE // 8] = self._stage.ctypes.data
         if not keep:
             words[t.CELL_COUNT // 8] = words[t.EVENT_COUNT // 8] = 0
 

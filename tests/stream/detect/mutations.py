@@ -8,8 +8,7 @@ Not   what becomes of them (test_fast.py)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -128,16 +127,32 @@ class Author:
 
     def _batch(self) -> str:
         n = self._below(4)
-        names = ("score", "label", "latency_ms", "status", "arrival_time")
-        arrays = {"id": self._array(n, lambda: f'"e-{self._below(99)}"')}
-        arrays["ts"] = self._array(n, lambda: str(START_MS + self._below(10**6)))
-        arrays |= {name: self._array(n, self._value) for name in names if self._one_in(3)}
+        makers = {
+            "id": lambda: f'"e-{self._below(99)}"',
+            "ts": lambda: str(START_MS + self._below(10**6)),
+            "score": self._number,
+            "label": lambda: self._pick(('"a"', "1", "0.0", "true", "null")),
+            "latency_ms": self._number,
+            "status": lambda: self._pick(('"ok"', '"error"', "null")),
+            "arrival_time": lambda: self._pick(TIMES[:4]),
+        }
+        arrays = {
+            name: self._array(n, maker if self._is_tame else self._either(maker))
+            for name, maker in makers.items()
+            if name in ("id", "ts") or self._one_in(2)
+        }
         inputs = {name: self._array(n, self._value) for name in NAMES if self._one_in(2)}
         arrays["features"] = self._fields(inputs)
+        if self._one_in(4):
+            arrays["other"] = self._value()
         return self._fields({"model": '"m"', "version": '"1"', "columns": self._fields(arrays)})
 
-    def _array(self, n: int, value: Any) -> str:
-        n += self._one_in(20)
+    def _either(self, maker: Callable[[], str]) -> Callable[[], str]:
+        return lambda: self._value() if self._one_in(20) else maker()
+
+    def _array(self, n: int, value: Callable[[], str]) -> str:
+        if not self._is_tame:
+            n += self._one_in(20)
         return self._joined("[", [value() for _ in range(n)], "]")
 
     def _prediction(self) -> str:

@@ -19,7 +19,7 @@ from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.ingest.fast import FastReader
 from stream.detect.specs import LimitSpec
 from tests.buffers import guarded
-from tests.builders import event, messages
+from tests.builders import columnar, event, messages
 from tests.stream.detect.mutations import Author
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,15 @@ def test_a_plain_event_is_read_by_the_kernel_alone(monkeypatch: pytest.MonkeyPat
         event(3, segment={"origin": "é"}, status="error", latency_ms=3, arrival_time=7, x=[[]]),
         [event(4, prediction=True), event(5, prediction="b"), event(6, prediction=1.0), event(7)],
         [],
-    )
+        columnar(
+            [8, 9],
+            {
+                "features": {"x": [1.5, None], "c": ["UA", "é"], "n": None},
+                "score": [0.5, 1], "label": [1, "a"], "latency_ms": [3, None],
+                "status": ["ok", "error"], "arrival_time": [5, "2024-10-04T14:40:00Z"], "z": [[]],
+            },
+        ),
+    )  # fmt: skip
     sent = messages(*(json.dumps(value, ensure_ascii=False).encode() for value in plain))
     expected = parts_of(Reader(LIMITS).read(sent))
     monkeypatch.setattr("stream.detect.ingest.fast.Reader", never)
@@ -98,6 +106,25 @@ def test_an_event_that_is_cut_anywhere() -> None:
     text = json.dumps(body, ensure_ascii=False).encode()
     sent = messages(*(text[:cut] for cut in range(len(text) + 1)))
     assert same(FastReader(LIMITS), sent)
+
+
+def test_a_batch_that_is_cut_anywhere() -> None:
+    body = columnar([1, 2], {"features": {"x": [1.5, None], "c": ["a", "b"]}, "label": [1, 2]})
+    text = json.dumps(body).encode()
+    sent = messages(*(text[:cut] for cut in range(len(text) + 1)))
+    assert same(FastReader(LIMITS), sent)
+
+
+@pytest.mark.parametrize("longer", ["id", "ts", "score", "status", "arrival_time", "features"])
+def test_a_column_that_is_too_long_harms_nobody(longer: str) -> None:
+    values = {"id": '"a"', "ts": "1", "score": "1", "status": '"ok"', "arrival_time": "1"}
+    arrays = {name: [value] * (900 if name == longer else 2) for name, value in values.items()}
+    texts = [f'"{name}":[{",".join(v)}]' for name, v in arrays.items()]
+    many = ",".join("1" * (900 if longer == "features" else 2))
+    texts.append(f'"features":{{"x":[1,2],"y":[{many}]}}')
+    for parts in (texts, texts[::-1]):
+        batch = f'{{"model":"m","columns":{{{",".join(parts)}}}}}'.encode()
+        assert same(FastReader(LIMITS), messages(batch, event(1), batch))
 
 
 def test_white_space_and_nul_anywhere() -> None:
