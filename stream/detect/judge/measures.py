@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kernels.measures import distances, divergences, significance
 from kernels.sketches import logbins, moments
 from stream.detect.judge import chances
-from stream.detect.judge.noise import INDEPENDENT, SMALLEST_N, Noise, chi_square, p_value
+from stream.detect.judge.noise import INDEPENDENT, SMALLEST_N, Noise, chi_square, evenness, p_value
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, NumberState
 
@@ -276,7 +276,10 @@ def weigh(comparison: Comparison, noise: Noise) -> None:
         }
     if "ks" in comparison.values:
         n_values, m_values = comparison.observed
-        chance = chances.ks_chance(comparison.values["ks"], n_values / noise.doubted, m_values)
+        slowest = noise.doubted
+        if noise.is_uneven:
+            slowest /= evenness(noise.doubted, comparison.freedom)
+        chance = chances.ks_chance(comparison.values["ks"], n_values / slowest, m_values)
         comparison.p_values |= dict.fromkeys(ON_VALUES, chance)
 
 

@@ -11,6 +11,10 @@ are independent, and `factor` times as much if not. Drift that stays does not to
 once, so the factor is a median. Until a few windows have been seen, p-values are those of noisier
 traffic than most: a stream that begins is no incident.
 
+Slow changes vary most: of AR(1), ρ = 0.9, the mean varies 19 times as much, the spread 10 times,
+what is finer less and less. A sum of so unequal parts has a longer tail than its mean says, that
+of a chi-square with fewer degrees of freedom (`evenness`).
+
 The p-value is that of an F distribution: a chi-square over a factor that is itself estimated. Its
 second degrees of freedom are what the factor was learnt from, so few windows make it cautious, and
 at most FINEST·n, for a histogram of n values has a longer tail than the chi-square law says
@@ -19,7 +23,8 @@ at most FINEST·n, for a histogram of n values has a longer tail than the chi-sq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import inf, pi
 from typing import NamedTuple
 
@@ -33,12 +38,17 @@ SMALLEST_N = 30  # values on either side; with fewer no measure is given
 LARGEST_N = 2**40
 SMALLEST_EXPECTED = 5.0  # per bin in the chance level; rarer bins are pooled (Cochran 1954)
 FINEST = 5.0
-PRIOR = (1.0,) * 4  # believed before anything is seen: so many windows of independent events
+PRIOR = 5  # windows of independent events that are believed in before any is seen
 PRIOR_FREEDOM = 20.0
-KEPT = 15  # windows that count
-FEW = 5  # windows to be seen before the factor is believed
-CAUTION = 5.0  # the factor of p-values until then
+FEW = 6  # windows to be seen before the factor is believed
+CAUTION = 3.0  # the factor of p-values until then
+KEPT = 15  # windows whose median counts; with more of them their mean does
+MEMORY = 200  # windows after which one counts for a third in the mean
+CLIP = 4.0  # times what was known: a window that jumps counts for no more
 OF_MEDIAN = 2 / pi  # what a median is worth beside a mean
+SHIFTED = 1.15  # neighbouring windows resemble one another, which hides some of the noise
+LARGEST_PART = 0.6  # of what is too much falls on the slowest part; for AR(1) on deciles
+DOUBT = 1.5  # standard errors above 1 that a factor has to be to mean anything
 
 Counts = NDArray[np.float64]
 
@@ -49,11 +59,13 @@ class Noise(NamedTuple):
     factor   1 for independent events
     freedom  degrees of freedom that it was estimated from; infinite if it is known
     caution  the factor of p-values is at least this
+    is_uneven  whether its parts are taken to vary unequally
     """
 
     factor: float = 1.0
     freedom: float = inf
     caution: float = 1.0
+    is_uneven: bool = False
 
     @property
     def doubted(self) -> float:
@@ -64,23 +76,72 @@ class Noise(NamedTuple):
 INDEPENDENT = Noise()
 
 
-def learnt(ratios: Sequence[float], freedom: int) -> Noise:
-    """What windows taught so far.
+@dataclass(slots=True)
+class Learnt:
+    """What windows taught, each beside the one before it.
 
-    ratios   what `ratio` gave for them
-    freedom  degrees of freedom of the window that is judged
+    ratios        of the last windows, see `ratio`; at most KEPT
+    mean, weight  of all windows, jumps clipped, the oldest forgotten; how many it stands for
     """
-    factor = sorted([*PRIOR, *ratios])[(len(ratios) + len(PRIOR) - 1) // 2]
-    worth = PRIOR_FREEDOM + OF_MEDIAN * freedom * len(ratios)
-    return Noise(max(1.0, factor), worth, 1.0 if len(ratios) >= FEW else CAUTION)
+
+    ratios: list[float] = field(default_factory=list)
+    mean: float = 1.0
+    weight: float = 0.0
+
+    def add(self, ratio: float, freedom: int) -> None:
+        """Take a window in."""
+        if len(self.ratios) >= KEPT:
+            self.weight = min(self.weight + 1, MEMORY)
+            clipped = min(ratio, CLIP * self.factor(freedom))
+            self.mean += (clipped - self.mean) / self.weight
+        self.ratios = [*self.ratios, float(f"{ratio:.4g}")][-KEPT:]
+
+    def factor(self, freedom: int) -> float:
+        """The mean of the ratios, as well as it is known."""
+        if self.weight >= KEPT:
+            return max(1.0, self.mean)
+        n = len(self.ratios)
+        prior = max(PRIOR - max(n - FEW, 0), 0)
+        middle = sorted([_median(freedom)] * prior + self.ratios)[(n + prior - 1) // 2]
+        factor = max(1.0, middle)
+        for _ in range(2):  # the mean from the median depends on the shape, and that on the mean
+            even = freedom * evenness(factor, freedom)
+            factor = max(1.0, middle / _median(even))
+        return factor
+
+    def noise(self, freedom: int) -> Noise:
+        """The noise to judge a window of so many degrees of freedom with."""
+        n, freedom = len(self.ratios), max(freedom, 1)
+        worth = self.weight if self.weight >= KEPT else OF_MEDIAN * n
+        factor = self.factor(freedom)
+        if (factor - 1) ** 2 * freedom * max(worth, 1) < 2 * DOUBT**2:
+            return Noise(factor, PRIOR_FREEDOM + freedom * worth, 1.0 if n >= FEW else CAUTION)
+        factor = 1 + (factor - 1) * SHIFTED
+        even = freedom * evenness(factor, freedom)
+        caution = 1.0 if n >= FEW else CAUTION
+        return Noise(factor, even * max(worth, 2.0), caution, is_uneven=True)
+
+
+def _median(freedom: float) -> float:
+    """Of a chi-square beside its mean (Wilson and Hilferty 1931)."""
+    return float((1 - 2 / (9 * max(freedom, 0.5))) ** 3)
+
+
+def evenness(factor: float, freedom: int) -> float:
+    """Degrees of freedom that remain, as a share, where the parts of a chi-square vary `factor`
+    times too much on average, but unequally.
+
+    Its tail is that of its largest part, so that one is to be right. Of AR(1) part j varies
+    (1 + ρʲ)/(1 - ρʲ) times too much: the largest has a constant share of all excess.
+    """
+    largest = 1 + max(LARGEST_PART * freedom, 1.0) * (factor - 1)
+    return factor / largest
 
 
 def ratio(before: Counts, now: Counts) -> float | None:
-    """The chi-square of two windows beside its median for independent events."""
+    """The chi-square of two windows beside what it is on average for independent events."""
     statistic, freedom = chi_square(before, now)
-    if freedom < 1:
-        return None
-    return statistic / (freedom * (1 - 2 / (9 * freedom)) ** 3)
+    return statistic / freedom if freedom else None
 
 
 def inflation(factor: float, n: float, m: float) -> float:
@@ -101,11 +162,15 @@ def p_value(statistic: float, freedom: int, n: float, m: float, noise: Noise) ->
     """The chance of such a chi-square on unchanged data."""
     if freedom < 1:
         return 1.0
-    finest = 1 / (1 / noise.freedom + 1 / (FINEST * n))
-    return float(fdtrc(freedom, finest, statistic / freedom / inflation(noise.doubted, n, m)))
+    factor = inflation(noise.doubted, n, m)
+    even = freedom * (evenness(factor, freedom) if noise.is_uneven else 1.0)
+    # The slowest part sees so many fewer events.
+    effective = n / max(factor * freedom / even, 1.0)
+    finest = 1 / (1 / noise.freedom + 1 / (FINEST * effective))
+    return float(fdtrc(even, finest, statistic / freedom / factor))
 
 
-def power(psi: float, level: float, n: float, reference: Counts, factor: float) -> float:
+def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -> float:
     """The chance that a window of n events finds a change of this PSI, once its noise is known.
 
     A window that comes from elsewhere has a chi-square off its centre by PSI / (1/n + 1/m).
@@ -114,21 +179,23 @@ def power(psi: float, level: float, n: float, reference: Counts, factor: float) 
     groups = significance.pooled(reference, reference * (n / m), SMALLEST_EXPECTED)[0].size
     if groups < 2 or not level > 0:
         return 0.0
-    freedom = groups - 1
-    needed = freedom * float(fdtri(freedom, FINEST * n, 1 - level))
-    off_centre = psi / (factor / n + 1 / m)
+    factor = inflation(noise.factor, n, m)
+    even = (groups - 1) * (evenness(factor, groups - 1) if noise.is_uneven else 1.0)
+    largest = factor * (groups - 1) / even
+    needed = even * float(fdtri(even, FINEST * n / largest, 1 - level))
+    off_centre = psi / (1 / n + 1 / m) / largest
     if off_centre > 1e4:  # the law of it is not computed so far out, and the answer is plain
         return 1.0 if off_centre > needed else 0.0
-    return 1.0 - float(chndtr(needed, freedom, off_centre))
+    return 1.0 - float(chndtr(needed, even, off_centre))
 
 
 def smallest_to_find(
-    psi: float, enough: float, level: float, reference: Counts, factor: float
+    psi: float, enough: float, level: float, reference: Counts, noise: Noise
 ) -> int | None:
     """The smallest window that finds a change of this PSI with the chance `enough`; None if no
     window does, as the reference is too small.
     """
-    return _first(lambda n: power(psi, level, n, reference, factor) >= enough)
+    return _first(lambda n: power(psi, level, n, reference, noise) >= enough)
 
 
 def smallest_to_fire(level: float, reference: Counts, noise: Noise) -> int | None:

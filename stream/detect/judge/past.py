@@ -18,7 +18,7 @@ import numpy as np
 
 from stream.detect.judge import noise
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.noise import Counts, Noise
+from stream.detect.judge.noise import Counts, Learnt, Noise
 from stream.detect.times import NEVER_MS
 
 MOST_BINS = 64  # kept of a feature; what is rarer in the reference is one bin
@@ -29,11 +29,11 @@ PREVIOUS = "previous"  # the reference that is the window before: nothing of it 
 class Trace:
     """How a feature varies from window to window of one length, on the bins of one reference.
 
-    ratios  of the last windows, each beside the one before it; see noise.py
+    learnt  from each window beside the one before it
     last    counts of the last window; empty if there is none on these bins
     """
 
-    ratios: list[float] = field(default_factory=list)
+    learnt: Learnt = field(default_factory=Learnt)
     last: list[float] = field(default_factory=list)
 
     def learn(self, comparison: Comparison, is_beside_previous: bool) -> None:
@@ -46,7 +46,7 @@ class Trace:
         if before.size == now.size:
             ratio = noise.ratio(before, now)
             if ratio is not None:
-                self.ratios = [*self.ratios, float(f"{ratio:.4g}")][-noise.KEPT :]
+                self.learnt.add(ratio, comparison.freedom)
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Past:
     def noise(self, length_ms: int, reference: str, comparison: Comparison) -> Noise:
         """The noise to judge a feature with."""
         trace = self.traces.get((length_ms, reference, comparison.feature), Trace())
-        return noise.learnt(trace.ratios, comparison.freedom)
+        return trace.learnt.noise(comparison.freedom)
 
     def learn(
         self, length_ms: int, end_ms: int, comparisons: Mapping[str, Mapping[str, Comparison]]
@@ -129,7 +129,8 @@ class Past:
             "learnt_to": [list(item) for item in self.learnt_to.items()],
             "references": self.references,
             "traces": [
-                [*key, t.ratios, t.last] for key, t in self.traces.items()
+                [*key, t.learnt.ratios, t.learnt.mean, t.learnt.weight, t.last]
+                for key, t in self.traces.items()
             ],
             "blocks": [
                 [*key, b.start_ms, b.windows, b.counts] for key, b in self.blocks.items()
@@ -143,7 +144,10 @@ class Past:
         return cls(
             learnt_to={int(length): int(end) for length, end in body["learnt_to"]},
             references=dict(body["references"]),
-            traces={(a, b, c): Trace(*rest) for a, b, c, *rest in body["traces"]},
+            traces={
+                (a, b, c): Trace(Learnt(ratios, mean, weight), last)
+                for a, b, c, ratios, mean, weight, last in body["traces"]
+            },
             blocks={(a, b): Block(*rest) for a, b, *rest in body["blocks"]},
             evidence={(a, b): Evidence(*rest) for a, b, *rest in body["evidence"]},
         )

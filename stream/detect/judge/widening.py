@@ -77,10 +77,10 @@ def _is_enough(
     if known is None or min(n, known.n_reference) < noise.SMALLEST_N:
         return False
     level = _alone(finding, family)
-    power = noise.power(model.power_psi, level, n, known.reference, known.noise.factor)
+    power = noise.power(model.power_psi, level, n, known.reference, known.noise)
     if power >= model.power:
         return True
-    most = noise.power(model.power_psi, level, noise.LARGEST_N, known.reference, known.noise.factor)
+    most = noise.power(model.power_psi, level, noise.LARGEST_N, known.reference, known.noise)
     return power >= ATTAINABLE * most
 
 
@@ -181,6 +181,6 @@ def _say_how_many(finding: Finding, model: ModelSpec, reading: Reading, family: 
     if key not in sizes:
         sizes[key] = (
             noise.smallest_to_fire(level, known.reference, of),
-            noise.smallest_to_find(model.power_psi, model.power, level, known.reference, of.factor),
+            noise.smallest_to_find(model.power_psi, model.power, level, known.reference, of),
         )
     finding.n_fires, finding.n_finds = sizes[key]

@@ -111,7 +111,7 @@ def test_a_feature_that_vanished_is_told_too() -> None:
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
-    [([i % 10 for i in range(200)], "ok"), ([9] * 200, "breach"), ([1] * 20, "not_enough_data")],
+    [([i % 10 for i in range(300)], "ok"), ([9] * 200, "breach"), ([1] * 20, "not_enough_data")],
 )
 def test_the_worst_verdict_of_its_features_is_that_of_the_window(
     values: list[int], verdict: str
