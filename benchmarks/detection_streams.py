@@ -13,7 +13,7 @@ comparison, noise, rules, alerts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -52,6 +52,11 @@ class Law:
     def is_category(self) -> bool:
         """Whether values are ranks of categories."""
         return self.size > 0
+
+    @property
+    def title(self) -> str:
+        """How tables name it."""
+        return f"{self.name} {self.size or ''}".strip()
 
     def shares(self) -> Values:
         """Shares of the categories."""
@@ -113,6 +118,7 @@ class Feature:
     edges: Values  # of numbers
     ranks: NDArray[np.int64]  # of categories: their bins, the last of them is "unseen"
     blank: Comparison
+    known: dict[Change, Values] = field(default_factory=dict)  # probabilities by change
 
     def counts(self, values: Values) -> Values:
         """Counts of values on the reference's bins, the last of which is for missing ones."""
@@ -125,6 +131,11 @@ class Feature:
 
     def probabilities(self, change: Change) -> Values:
         """The law of one event over the bins."""
+        if change not in self.known:
+            self.known[change] = self._probabilities(change)
+        return self.known[change]
+
+    def _probabilities(self, change: Change) -> Values:
         found = np.zeros(self.blank.reference.size)
         if self.law.is_category:
             shares = self.law.shares()
@@ -217,3 +228,8 @@ class Traffic:
 def ar1(steps: Values, before: float) -> Values:
     """A stationary AR(1) series of variance 1 from its innovations and the value before it."""
     return np.asarray(lfilter([1.0], [1.0, -AR], steps, zi=[AR * before])[0])
+
+
+def autocorrelated(rng: Rng, n: int) -> Values:
+    """A window of an AR(1) series that began long before."""
+    return ar1(rng.standard_normal(n) * (1 - AR * AR) ** 0.5, float(rng.standard_normal()))
