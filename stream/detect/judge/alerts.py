@@ -182,6 +182,8 @@ def _is_clear(finding: Finding) -> bool:
     rule = finding.rule
     if rule.below is not None:
         return rule.above is not None or finding.value * CLEAR >= rule.below
+    if finding.clear is not None:
+        return not finding.value > finding.clear
     noise = finding.null_expectation or 0.0  # in small windows most of the value, and no drift
     bound = noise + CLEAR * (abs(finding.threshold) - noise)
     return not abs(finding.value) > bound or finding.threshold <= 0

@@ -71,6 +71,7 @@ class Finding:
     windows   how many windows in a row it stands for
     span_ms   from when to when, if that is not the window itself
     n_fires   the smallest window that can breach at all; n_finds: that finds what it should
+    clear     the value at which an alert may end; None: a share of the threshold
     is_small  the window is judged, but is too small to find what it should
     """
 
@@ -94,6 +95,7 @@ class Finding:
     span_ms: tuple[int, int] | None = None
     n_fires: int | None = None
     n_finds: int | None = None
+    clear: float | None = None
     is_small: bool = False
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf, pi
+from math import inf, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,7 @@ CLIP = 4.0  # times what was known: a window that jumps counts for no more
 OF_MEDIAN = 2 / pi  # what a median is worth beside a mean
 SHIFTED = 1.15  # neighbouring windows resemble one another, which hides some of the noise
 LARGEST_PART = 0.6  # of what is too much falls on the slowest part; for AR(1) on deciles
+SELDOM = 1.645  # standard errors: one in twenty
 DOUBT = 1.5  # standard errors above 1 that a factor has to be to mean anything
 
 Counts = NDArray[np.float64]
@@ -187,6 +188,15 @@ def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -
     if off_centre > 1e4:  # the law of it is not computed so far out, and the answer is plain
         return 1.0 if off_centre > needed else 0.0
     return 1.0 - float(chndtr(needed, even, off_centre))
+
+
+def least_of(psi: float, freedom: int, n: float, m: float, noise: Noise) -> float:
+    """What a drift of this PSI is seen as, its expectation taken off, in all but SELDOM windows.
+
+    The variance of PSI under drift is 4·PSI·v + 2·freedom·v², v = factor/n + 1/m.
+    """
+    v = noise.factor / n + 1 / m
+    return psi - SELDOM * sqrt(4 * psi * v + 2 * freedom * v * v)
 
 
 def smallest_to_find(

@@ -35,6 +35,7 @@ from stream.detect.judge.measures import OBSERVED, ON_BINS, Comparison, measure_
 from stream.detect.judge.past import PREVIOUS, Block, coarse
 from stream.detect.specs import ModelSpec
 
+CLEAR = 0.8  # of the effect: an alert ends below it, if noise allows
 ATTAINABLE = 0.9  # of the power of endless windows is enough: the reference may allow no more
 
 
@@ -51,6 +52,7 @@ def judge(findings: list[Finding], model: ModelSpec, reading: Reading) -> list[F
     _judge_wide(wide)
     chosen = [_chosen(own, other) for own, other in zip(findings, wide, strict=True)]
     for finding in chosen:
+        finding.clear = _clear(finding)
         if finding.verdict == NOT_ENOUGH:
             _say_how_many(finding, model, reading, len(findings))
     return chosen
@@ -167,6 +169,22 @@ def _chosen(own: Finding, wide: Finding | None) -> Finding:
     chosen = wide or own
     chosen.verdict = NOT_ENOUGH
     return chosen
+
+
+def _clear(finding: Finding) -> float | None:
+    """Below this the change that the rule is about can be ruled out, but for one window in twenty.
+
+    A share of the threshold lies in the noise of a small window, and an alert would flap.
+    """
+    known, usual = finding.comparison, finding.null_expectation or 0.0
+    effect = finding.threshold - usual
+    if known is None or finding.measure not in ("psi", "psi_observed") or not effect > 0:
+        return None
+    n, m = float(known.current.sum()), float(known.reference.sum())
+    if not (n and m):
+        return None
+    least = noise.least_of(effect, known.freedom, n, m, known.noise)
+    return usual + min(least, CLEAR * effect)
 
 
 def _say_how_many(finding: Finding, model: ModelSpec, reading: Reading, family: int) -> None:
