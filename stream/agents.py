@@ -26,7 +26,7 @@ from stream.detect.detector import Detector
 from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
-from stream.detect.ingest.windows import Floor, Progress
+from stream.detect.ingest.windows import Progress
 from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter
 from stream.detect.partials import pack, pack_marker, read
 from stream.detect.states import Stream
@@ -88,13 +88,16 @@ class IngestAgent:
         match event:
             case Assigned():
                 self._forget(event.partition)
+                progress = _progress_from(event.metadata)
                 self._ingestors[event.partition] = self._detector.ingestor(
                     event.partition,
                     event.partitions,
                     next_offset=event.offset,
-                    progress=_progress_from(event.metadata),
+                    progress=progress,
                 )
-                await self._tell_loss(event.partition, event.offset, event.lost)
+                # What was read before it was deleted is not lost, only not read again.
+                lost = min(event.lost, max(0, event.offset - progress.read_to))
+                await self._tell_loss(event.partition, event.offset, lost)
             case Batch() if event.partition in self._ingestors:
                 await self._tell_loss(event.partition, event.offsets[0], event.lost)
                 topic = self._topics["predictions"]
@@ -104,7 +107,9 @@ class IngestAgent:
                 intake = self._ingestors[event.partition].add(messages)
                 await self._hand_out(intake, event.partition)
             case Idle() if event.partition in self._ingestors:
-                await self._close_by_idleness(event, lane)
+                intake = self._ingestors[event.partition].idle(event.elapsed_ms)
+                await self._hand_out(intake, event.partition)
+                reach("idle.before-commit")
             case Revoked():
                 reach("revoke.before-commit")
                 await self._commit(lane)
@@ -112,15 +117,6 @@ class IngestAgent:
                 event.done.set()
         if self._commits.is_due():
             await self._commit(lane)
-
-    async def _close_by_idleness(self, event: Idle, lane: Lane) -> None:
-        ingestor = self._ingestors[event.partition]
-        await self._hand_out(ingestor.idle(event.elapsed_ms), event.partition)
-        reach("idle.before-commit")
-        # No event may be placed by a decision that a crash, or another owner, could still undo.
-        offset, progress = ingestor.commit_point()
-        if not await lane.commit_surely(event.partition, offset, _progress_text(progress)):
-            self._forget(event.partition)
 
     def _forget(self, partition: int) -> None:
         """The partition is another worker's now, or will be."""
@@ -304,14 +300,12 @@ def stream_key(stream: Stream) -> bytes:
 
 def _progress_text(progress: Progress) -> str:
     """Progress as a commit's metadata."""
-    watermark_ms, sent_ms, floors = progress
-    body = {"watermark_ms": watermark_ms, "sent_ms": sent_ms, "floors": [list(f) for f in floors]}
-    return orjson.dumps(body).decode()
+    return orjson.dumps(progress._asdict()).decode()
 
 
 def _progress_from(metadata: str) -> Progress:
-    if not metadata:
-        return Progress()
-    body = orjson.loads(metadata)
-    floors = tuple(Floor(*floor) for floor in body["floors"])
-    return Progress(body["watermark_ms"], body["sent_ms"], floors)
+    body = orjson.loads(metadata or "{}")
+    if body.pop("floors", ()):
+        # Release 0.1 closed parts by the clock: they are sent once more, as the log has them.
+        body["sent_ms"] = body["watermark_ms"]
+    return Progress(**body)

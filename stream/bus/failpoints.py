@@ -27,7 +27,7 @@ STEPS = frozenset(
         "producer.middle",  # some records of one send are acknowledged, the others not sent
         "ingest.after-send",
         "judge.after-send",
-        "idle.before-commit",  # parts closed by idleness are out, the decision is not durable
+        "idle.before-commit",  # parts are out that silence alone called complete
         "commit.before",
         "commit.after",
         "revoke.before-commit",

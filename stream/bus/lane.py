@@ -47,7 +47,6 @@ REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given 
 STOP_WAIT_S = 5.0  # the same when the worker stops
 LEAVE_WAIT_S = 3.0  # for the group to hear that we leave
 REBALANCE_MS = 30_000  # for every member to give up its partitions
-COMMIT_PAUSE_S = 0.5
 STOOD_STILL_MS = 2_000  # between two fetches: this worker was halted, or held back by its agent
 
 
@@ -296,18 +295,6 @@ class Lane(Service):
 
     async def commit(self, partition: int, offset: int, metadata: str) -> bool:
         """Commit an offset with its metadata; False if it was not, for now or for ever."""
-        return bool(await self._try_commit(partition, offset, metadata))
-
-    async def commit_surely(self, partition: int, offset: int, metadata: str) -> bool:
-        """Return when it is committed, or False when the partition is not the agent's any more."""
-        while True:
-            is_done = await self._try_commit(partition, offset, metadata)
-            if is_done is not None:
-                return is_done
-            await asyncio.sleep(COMMIT_PAUSE_S)
-
-    async def _try_commit(self, partition: int, offset: int, metadata: str) -> bool | None:
-        """None if it may still succeed."""
         consumer, held = self._consumer, self._held.get(partition)
         if consumer is None or held is None:
             return False
@@ -321,7 +308,7 @@ class Lane(Service):
             return False  # fenced: the partition has, or will have, another owner
         except KafkaError as error:
             logger.warning("%s: commit of %d failed, will be tried again: %r", tp, offset, error)
-            return None
+            return False
         reach("commit.after")
         self._committed_ms = self._clock.monotonic_ms()
         return True

@@ -10,9 +10,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import (
-    CommitFailedError,
     GroupCoordinatorNotAvailableError,
-    RequestTimedOutError,
 )
 from aiokafka.structs import OffsetAndMetadata
 
@@ -205,20 +203,6 @@ def test_a_member_the_group_has_forgotten_commits_nothing() -> None:
         return await made.commit(0, 7, "m"), consumer.commits
 
     assert asyncio.run(work()) == (False, [])
-
-
-def test_a_sure_commit_is_tried_until_it_is_done_or_the_partition_is_lost(
-    monkeypatch: Any,
-) -> None:
-    monkeypatch.setattr("stream.bus.lane.COMMIT_PAUSE_S", 0)
-
-    async def work(*failures: Exception) -> tuple[bool, list[int]]:
-        made, consumer, _ = await assigned_lane()
-        consumer.failures = list(failures)
-        return await made.commit_surely(0, 7, "m"), consumer.commits
-
-    assert asyncio.run(work(RequestTimedOutError(), RequestTimedOutError())) == (True, [7])
-    assert asyncio.run(work(RequestTimedOutError(), CommitFailedError())) == (False, [])
 
 
 def test_a_broker_that_does_not_know_yet_is_asked_again(monkeypatch: Any) -> None:

@@ -1,6 +1,6 @@
 """Ingestor: messages of one source partition in, partials and dead letters out.
 
-In    fetched messages in offset order, idle decisions
+In    fetched messages in offset order, how long nothing came
 Out   `Intake` per call: partials and a marker to send, dead letters, counts for metrics
 Not   Kafka, clocks, threads: who calls and what is done with the answer (agents.py, replay)
 
@@ -38,7 +38,7 @@ from stream.detect.ingest.windows import (
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
-from stream.detect.states import Stream
+from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
 MOST_PANES = 64  # in a fetch; one of more is taken in halves
@@ -86,6 +86,7 @@ class _OpenPart:
     slot: int
     first_offset: int
     last_offset: int
+    sent_to: int = -1  # last_offset when it was sent before its time
 
 
 PartKey = tuple[Stream, int, int]  # stream, pane, part
@@ -135,7 +136,9 @@ class Ingestor:
         self._sketchbook = sketchbook
         self._partition, self._partitions = partition, partitions
         self._next_offset = next_offset
-        self._time = PartitionTime(spec.time, progress or Progress())
+        progress = progress or Progress()
+        self._time = PartitionTime(spec.time, progress)
+        self._told_ms = progress.told_ms
         self._rolls = Rolls(spec, self._time)
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
@@ -146,6 +149,11 @@ class Ingestor:
     def watermark_ms(self) -> int:
         """The partition's watermark; very negative before the first event."""
         return self._time.watermark_ms
+
+    @property
+    def told_ms(self) -> int:
+        """What markers say: the watermark, or how far silence has moved it."""
+        return max(self._told_ms, self._time.watermark_ms)
 
     def add(self, messages: Messages | Block) -> Intake:
         """Count a fetch; hand out the parts that are complete now.
@@ -162,7 +170,7 @@ class Ingestor:
             first, second = block.halves()
             return self.add(first).then(self.add(second))
         intake = Intake(dead=decoded.dead)
-        placement = self._time.place(decoded.times_ms, decoded.arrivals_ms, decoded.offsets)
+        placement = self._time.place(decoded.times_ms, decoded.arrivals_ms)
         called = self._rolls.call(decoded, placement)
         for run in decoded.runs:
             self._add_run(intake, decoded, placement, run, called)
@@ -170,34 +178,29 @@ class Ingestor:
         if len(block.offsets):
             self._next_offset = int(block.offsets[-1]) + 1
             self._silent_ms = 0
-        self._hand_out(intake, is_idle=False)
-        return intake
+        return self._hand_out(intake, is_idle=False)
 
     def idle(self, elapsed_ms: int) -> Intake:
-        """Nothing came for so long more (wall clock, not lagging): move the watermark by it.
+        """Nothing came for so long more (wall clock, not lagging): send what may be waited for.
 
-        It moves from border to border of panes: where it stands within one decides nothing, and so
-        no more decisions have to be remembered than panes were closed.
+        Parts that would be complete had time gone on are sent as they are, and kept: they are sent
+        again if they become more. No event is placed by the clock, so a worker that was wrong, or
+        is no longer the owner, does no harm. Markers move from border to border of panes.
         """
         if not self._silent_ms:
-            self._silent_from_ms = self.watermark_ms
+            self._silent_from_ms = self.told_ms
         self._silent_ms += elapsed_ms
         pane_ms = self._spec.time.pane_ms
-        return self.idle_until((self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms)
-
-    def idle_until(self, watermark_ms: int) -> Intake:
-        """Nothing comes at present: raise the watermark, unless there was never an event."""
-        intake = Intake()
         if self.watermark_ms > NEVER_MS:
-            self._time.idle(watermark_ms, self._next_offset)
-        self._hand_out(intake, is_idle=True)
-        return intake
+            reached_ms = (self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms
+            self._told_ms = max(self._told_ms, reached_ms)
+        return self._hand_out(Intake(), is_idle=True)
 
     def finish(self) -> Intake:
         """There will never be another event: hand out everything."""
-        self._time.idle(-NEVER_MS, self._next_offset)
-        intake = Intake()
-        self._hand_out(intake, is_idle=True)
+        self._told_ms = -NEVER_MS
+        intake = self._hand_out(Intake(), is_idle=True)
+        self.drop()
         return intake
 
     def drop(self) -> None:
@@ -211,9 +214,12 @@ class Ingestor:
         """The safe offset, and what to commit with it; no open part begins before its roll."""
         first = self._rolls.first()
         if first is None:
-            before_ms = self._time.before_ms(self._next_offset)
-            return self._next_offset, self._time.progress_at(self._next_offset, before_ms)
-        return first.first_offset, self._time.progress_at(first.first_offset, first.before_ms)
+            return self._next_offset, self._progress(self._time.event_ms)
+        return first.first_offset, self._progress(first.before_ms)
+
+    def _progress(self, before_ms: int) -> Progress:
+        read_to = max(self._next_offset, self._time.progress.read_to)
+        return Progress(before_ms, self.watermark_ms, self.told_ms, read_to)
 
     def _add_run(
         self,
@@ -279,34 +285,44 @@ class Ingestor:
         part.last_offset = last
         return part
 
-    def _hand_out(self, intake: Intake, *, is_idle: bool) -> None:
+    def _hand_out(self, intake: Intake, *, is_idle: bool) -> Intake:
+        for key in sorted(self._open):
+            closes_ms = self._time.closes_ms(key[1], key[2])
+            if closes_ms <= self.watermark_ms:
+                part = self._open.pop(key)
+                self._send(intake, key, part, part.sketches.close(part.slot))
+            elif is_idle and closes_ms <= self.told_ms:
+                part = self._open[key]
+                self._send(intake, key, part, part.sketches.state(part.slot))
         self._rolls.close()
-        complete = sorted(k for k in self._open if self._time.is_complete(k[1], k[2]))
-        for key in complete:
-            stream, pane, part = key
-            opened = self._open.pop(key)
-            reference = opened.sketches.reference
-            state = opened.sketches.close(opened.slot)
-            state.late = state.events if part else 0
-            intake.partials.append(
-                Partial(
-                    stream=stream,
-                    source=self._partition,
-                    pane=pane,
-                    part=part,
-                    first_offset=opened.first_offset,
-                    last_offset=opened.last_offset,
-                    reference_id=reference.id if reference else None,
-                    config_hash=self._spec.config_hash,
-                    state=state,
-                )
-            )
-        pane = self.watermark_ms // self._spec.time.pane_ms
+        pane = self.told_ms // self._spec.time.pane_ms
         if pane > self._marked_pane or is_idle or self._was_idle:
             self._marked_pane, self._was_idle = pane, is_idle
             intake.marker = Marker(
                 source=self._partition,
                 sources=self._partitions,
-                watermark_ms=self.watermark_ms,
+                watermark_ms=self.told_ms,
                 is_idle=is_idle,
             )
+        return intake
+
+    def _send(self, intake: Intake, key: PartKey, opened: _OpenPart, state: WindowState) -> None:
+        """Hand out a part unless this is what was sent of it before."""
+        if opened.sent_to == opened.last_offset:
+            return
+        opened.sent_to = opened.last_offset
+        (stream, pane, part), reference = key, opened.sketches.reference
+        state.late = state.events if part else 0
+        intake.partials.append(
+            Partial(
+                stream=stream,
+                source=self._partition,
+                pane=pane,
+                part=part,
+                first_offset=opened.first_offset,
+                last_offset=opened.last_offset,
+                reference_id=reference.id if reference else None,
+                config_hash=self._spec.config_hash,
+                state=state,
+            )
+        )

@@ -273,7 +273,7 @@ class StreamSketches:
         self.reference = reference
         self._limits = limits
         self._features: dict[str, FeatureSketch] = {}
-        self._events = np.zeros((FIRST_SLOTS, 5), np.int64)  # in the order of close()
+        self._events = np.zeros((FIRST_SLOTS, 5), np.int64)  # in the order of state()
         self._free = list(range(FIRST_SLOTS))
         self.announced = _announced(model, reference)
 
@@ -307,13 +307,18 @@ class StreamSketches:
 
     def close(self, slot: int) -> WindowState:
         """The slot's row; the slot is free again."""
+        state = self.state(slot)
+        self.discard(slot)
+        return state
+
+    def state(self, slot: int) -> WindowState:
+        """A copy of the slot's row."""
         events, errors, duplicates, unkept, dropped = self._events[slot].tolist()
         state = WindowState(events, errors, 0, duplicates, unkept, dropped)
         for name, feature in self._features.items():
             row = feature.state(slot)
             if row is not None:
                 state.features[name] = row
-        self.discard(slot)
         return state
 
     def discard(self, slot: int) -> None:

@@ -7,9 +7,8 @@ Not   rows of sketches for a pane (sketches.py), sending it (ingestor.py)
 Everything here is a function of the log: the watermark of a partition is the largest event time of
 accepted events - grace, or arrival - grace for an event that is ahead of its arrival, taken event
 by event, so the way batches are cut changes nothing. Arrivals are stamped by the broker: however
-wrong a publisher's clock, it cannot close a pane before its time has come. The one decision taken
-by wall clock, that a partition is idle, is kept as a `Floor` with its offset and travels in the
-commit, so a replay takes it at the same place.
+wrong a publisher's clock, it cannot close a pane before its time has come. Silence closes no pane:
+a worker that takes a partition for idle sends what it has, and sends it again if it becomes more.
 
     pane    0        1        2        3          part 0 of a pane is what came in time; an event
     time    |--------|--------|--------|------    of pane 0 that comes while the watermark is in
@@ -33,24 +32,19 @@ DUPLICATE, TOO_MANY_MODELS, TOO_MANY_VERSIONS = 4, 5, 6  # by rolls.py
 FEW = 65_536  # entries of a table that is faster than sorting
 
 
-class Floor(NamedTuple):
-    """From this offset on the watermark is at least so much, because the partition was idle."""
-
-    offset: int
-    watermark_ms: int
-
-
 class Progress(NamedTuple):
     """What a commit says beside the safe offset; enough to replay from there identically.
 
     watermark_ms   before the event at the safe offset
     sent_ms        parts that this watermark had closed were all sent
-    floors         idle decisions after the safe offset
+    told_ms        what markers said last; more than the watermark after a silence
+    read_to        messages below this offset were read, and what they brought about was sent
     """
 
     watermark_ms: int = NEVER_MS
     sent_ms: int = NEVER_MS
-    floors: tuple[Floor, ...] = ()
+    told_ms: int = NEVER_MS
+    read_to: int = 0
 
 
 class Placement(NamedTuple):
@@ -74,36 +68,28 @@ class PartitionTime:
 
     spec: TimeSpec
     progress: Progress
-    _event_ms: int = field(init=False)  # of all accepted events
-    _floors: list[Floor] = field(init=False)
+    event_ms: int = field(init=False)  # what the log says so far
 
     def __post_init__(self) -> None:
-        self._event_ms = self.progress.watermark_ms
-        self._floors = list(self.progress.floors)
+        self.event_ms = self.progress.watermark_ms
 
     @property
     def watermark_ms(self) -> int:
-        """Now; NEVER_MS before the first event."""
-        floors = (floor.watermark_ms for floor in self._floors)
-        return max(self._event_ms, self.progress.sent_ms, *floors)
+        """Now; NEVER_MS before the first event.
 
-    def place(
-        self,
-        times_ms: NDArray[np.int64],
-        arrivals_ms: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-    ) -> Placement:
+        While a replay has not caught up this is more than `event_ms`: it knows what was sent.
+        """
+        return max(self.event_ms, self.progress.sent_ms)
+
+    def place(self, times_ms: NDArray[np.int64], arrivals_ms: NDArray[np.int64]) -> Placement:
         """Pane, part and verdict of each event; moves the watermark."""
         spec, pane_ms = self.spec, self.spec.pane_ms
         ahead = times_ms > arrivals_ms + spec.max_ahead_ms
         # An event ahead of its arrival came from a clock that is fast: time has not come so far.
         own_ms = np.where(ahead, NEVER_MS, np.minimum(times_ms, arrivals_ms) - spec.grace_ms)
-        after_ms = np.maximum.accumulate(np.append(self._event_ms, own_ms))
+        after_ms = np.maximum.accumulate(np.append(self.event_ms, own_ms))
         before_ms = after_ms[:-1]
-        for floor in self._floors:
-            raised = np.maximum(before_ms, floor.watermark_ms)
-            before_ms = np.where(offsets >= floor.offset, raised, before_ms)
-        self._event_ms = int(after_ms[-1])
+        self.event_ms = int(after_ms[-1])
 
         panes = times_ms // pane_ms
         ends_ms = (panes + 1) * pane_ms
@@ -117,35 +103,13 @@ class PartitionTime:
         verdicts[ahead] = TOO_FAR_AHEAD
         return Placement(panes, parts, before_ms, verdicts)
 
-    def idle(self, watermark_ms: int, next_offset: int) -> None:
-        """Raise the watermark by decision of the wall clock, for all events from next_offset on."""
-        if watermark_ms > self.watermark_ms:
-            self._floors = [f for f in self._floors if f.offset != next_offset]
-            self._floors.append(Floor(next_offset, watermark_ms))
-
     def is_complete(self, pane: int, part: int) -> bool:
         """Whether nothing can join this part any more."""
-        return (pane + part + 1) * self.spec.pane_ms <= self.watermark_ms
+        return self.closes_ms(pane, part) <= self.watermark_ms
 
-    def before_ms(self, next_offset: int) -> int:
-        """The watermark that an event at next_offset will meet.
-
-        While a replay has not caught up this is less than `watermark_ms`, which knows what was
-        sent.
-        """
-        past = (floor.watermark_ms for floor in self._floors if floor.offset <= next_offset)
-        return max([self._event_ms, *past])
-
-    def progress_at(self, safe_offset: int, before_ms: int) -> Progress:
-        """What to commit when everything below safe_offset is sent.
-
-        before_ms  the watermark before the event at safe_offset
-        """
-        # A floor below the safe offset is part of before_ms; every event to come lies after it.
-        past = [f.watermark_ms for f in self._floors if f.offset <= safe_offset]
-        self._event_ms = max([self._event_ms, *past])
-        self._floors = [f for f in self._floors if f.offset > safe_offset]
-        return Progress(before_ms, self.watermark_ms, tuple(self._floors))
+    def closes_ms(self, pane: int, part: int) -> int:
+        """The watermark from which on nothing can join this part."""
+        return (pane + part + 1) * self.spec.pane_ms
 
 
 def grouped(

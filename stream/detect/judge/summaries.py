@@ -31,7 +31,10 @@ DIGITS = 12
 
 def tidy(value: Any) -> Any:
     """Ready for JSON: 12 significant digits, None for what is not finite, plain Python types."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(k): tidy(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [tidy(v) for v in value]

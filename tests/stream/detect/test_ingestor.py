@@ -12,13 +12,14 @@ import pytest
 
 from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbook
 from stream.detect.ingest.windows import NEVER_MS
-from stream.detect.partials import Partial
+from stream.detect.partials import Partial, pack
 from stream.detect.references import Reference
 from stream.detect.specs import FeatureSpec, ModelSpec
 from tests.builders import (
     FAR_S,
     M,
     at,
+    cut,
     event,
     ingestor,
     messages,
@@ -110,24 +111,67 @@ def test_an_idle_partition_says_so_and_says_when_it_is_back() -> None:
     assert (back.is_idle, back.watermark_ms) == (False, at(60))
 
 
-def test_a_long_silence_is_one_decision_however_often_it_is_told() -> None:
+def test_silence_is_told_from_border_to_border_of_panes() -> None:
     worker = ingestor()
     feed(worker, event(20), event(30))
-    for _ in range(45):
-        worker.idle(1_000)
-    assert worker.watermark_ms == at(60)
-    _, progress = worker.commit_point()
-    assert len(progress.floors) <= 1
+    told = []
+    for _ in range(4):
+        marker = worker.idle(25_000).marker
+        assert marker is not None
+        told.append(marker.watermark_ms)
+    assert told == [at(20), at(60), at(60), at(120)]
+    assert worker.watermark_ms == at(20)
 
 
-def test_idleness_closes_what_nothing_can_join_any_more() -> None:
+def test_silence_sends_what_may_be_waited_for_and_sends_it_again_if_it_becomes_more() -> None:
     #   0s         60s
     #   [----A-----)
-    #     e1 at 20        the watermark is 10, and 70 after a minute of silence
+    #     e1 at 20        the watermark is 10, and 70 after a minute of silence: A is sent
+    #     e2 at 25        still in A, by the log: A is sent again with both
     worker = ingestor()
     feed(worker, event(20))
     assert keys(worker.idle(49_000)) == []
     assert keys(worker.idle(1_000)) == [("", 0, 0, 1)]
+    assert keys(worker.idle(1_000)) == []
+    assert keys(feed(worker, event(25), first_offset=1)) == []
+    [again] = worker.idle(1_000).partials
+    assert (again.part, again.state.events, again.state.late) == (0, 2, 0)
+    assert (again.first_offset, again.last_offset) == (0, 1)
+
+
+def test_what_was_sent_in_silence_is_not_sent_again_when_its_time_comes() -> None:
+    worker = ingestor()
+    feed(worker, event(20))
+    assert keys(worker.idle(60_000)) == [("", 0, 0, 1)]
+    assert keys(feed(worker, event(75), first_offset=1)) == []
+    assert keys(worker.finish()) == [("", 1, 0, 1)]
+
+
+def test_the_clock_of_a_worker_decides_nothing_that_another_one_would_not() -> None:
+    #   a worker that stood still takes the partition for idle, or not; e2 comes after that
+    log = messages(event(20), event(15), event(95))
+    parts = []
+    for silence_ms in (0, 1_000, 10_000_000):
+        worker = ingestor()
+        worker.add(cut(log, 0, 1))
+        intakes = [worker.idle(silence_ms), worker.add(cut(log, 1, 3)), worker.finish()]
+        last = {(p.pane, p.part): pack(p) for intake in intakes for p in intake.partials}
+        parts.append(last)
+    assert parts[0] == parts[1] == parts[2]
+
+
+def test_a_silence_that_was_told_is_not_taken_back_after_a_restart() -> None:
+    worker = ingestor()
+    feed(worker, event(20))
+    worker.idle(120_000)
+    offset, progress = worker.commit_point()
+    assert (offset, progress.told_ms, progress.read_to) == (0, at(120), 1)
+    after = ingestor(next_offset=offset, progress=progress)
+    assert after.told_ms == at(120)
+    marker = feed(after, event(20), event(21)).marker
+    assert marker is not None
+    assert (marker.watermark_ms, marker.is_idle) == (at(120), False)
+    assert keys(after.finish()) == [("", 0, 0, 2)]
 
 
 def test_a_partition_without_an_event_is_idle_without_a_watermark() -> None:

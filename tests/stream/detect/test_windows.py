@@ -14,7 +14,6 @@ from stream.detect.ingest.windows import (
     NEVER_MS,
     TOO_FAR_AHEAD,
     TOO_LATE,
-    Floor,
     PartitionTime,
     Placement,
     Progress,
@@ -28,13 +27,11 @@ def fresh(progress: Progress | None = None) -> PartitionTime:
     return PartitionTime(MINUTE, progress or Progress())
 
 
-def place(
-    time: PartitionTime, *seconds: float, first_offset: int = 0, arrival_s: float = FAR_S
-) -> Placement:
+def place(time: PartitionTime, *seconds: float, arrival_s: float = FAR_S) -> Placement:
     n = len(seconds)
     times_ms = np.array([at(s) for s in seconds], np.int64)
     arrivals_ms = np.full(n, at(arrival_s), np.int64)
-    return time.place(times_ms, arrivals_ms, np.arange(first_offset, first_offset + n))
+    return time.place(times_ms, arrivals_ms)
 
 
 def parts(placement: Placement) -> list[tuple[int, int]]:
@@ -107,8 +104,8 @@ def test_a_publisher_with_a_fast_clock_closes_no_window_of_the_others() -> None:
     #     fast      event time = arrival + 240: ten of them for each right one
     time, late = fresh(), 0
     for second in range(120):
-        fast = place(time, *[second + 240] * 10, first_offset=11 * second, arrival_s=second)
-        right = place(time, second, first_offset=11 * second + 10, arrival_s=second)
+        fast = place(time, *[second + 240] * 10, arrival_s=second)
+        right = place(time, second, arrival_s=second)
         assert (fast.verdicts == COUNTED).all()
         late += int((right.parts > 0).sum() + (right.verdicts != COUNTED).sum())
         assert time.watermark_ms == at(second - 10)
@@ -136,70 +133,21 @@ def test_every_event_knows_the_watermark_before_it() -> None:
     assert place(fresh(), 50, 20, 90, 0).before_ms.tolist() == [NEVER_MS, at(40), at(40), at(80)]
 
 
-def test_idleness_closes_panes_for_what_comes_after_it_in_the_log() -> None:
-    #   0s         60s        120s
-    #   [----A-----)[----B-----)
-    #     e1 at 20   nothing for 60 s: the watermark is 70; e2 at 30 comes after that
-    time = fresh()
-    place(time, 20)
-    time.idle(at(70), next_offset=1)
-    assert time.is_complete(FIRST, 0)
-    assert parts(place(time, 30, first_offset=1)) == [(0, 1)]
-
-
-def test_idleness_never_moves_the_watermark_back() -> None:
-    time = fresh()
-    place(time, 200)
-    time.idle(at(100), next_offset=1)
-    assert time.watermark_ms == at(190)
-
-
-def test_a_replay_meets_an_idle_decision_at_its_place() -> None:
-    #   offset   0         1 │ 2          the floor stands between 1 and 2
-    #   event    20s      30s│ 30s        in time before it, late after it
-    floors = (Floor(2, at(70)),)
-    time = fresh(Progress(NEVER_MS, at(50), floors))
-    assert parts(place(time, 20, 30, 30)) == [(0, 0), (0, 0), (0, 1)]
-
-
 def test_what_was_sent_before_is_not_counted_again() -> None:
     #   0s         60s        120s       180s
     #   [----A-----)[----B-----)[----C-----)
     #     e1          e2 at 80                   sent up to 70: A was, B was not
-    time = fresh(Progress(at(10), at(70), ()))
+    time = fresh(Progress(at(10), at(70)))
     assert place(time, 20, 80).verdicts.tolist() == [ALREADY_SENT, COUNTED]
     assert time.watermark_ms == at(70)
 
 
-def test_progress_names_the_watermark_before_the_safe_offset() -> None:
-    time = fresh()
-    place(time, 20, 80)  # pane 0 is sent, pane 1 is open since offset 1
-    assert time.progress_at(1, at(10)) == Progress(at(10), at(70), ())
-
-
-def test_progress_keeps_the_idle_decisions_that_a_replay_will_meet() -> None:
-    time = fresh()
-    place(time, 20)
-    time.idle(at(80), next_offset=1)
-    place(time, 30, first_offset=1)
-    time.idle(at(90), next_offset=2)
-    assert time.progress_at(1, at(80)).floors == (Floor(2, at(90)),)
-
-
-def test_only_the_last_of_several_idle_decisions_at_one_place_is_kept() -> None:
-    time = fresh()
-    place(time, 20)
-    for second in (70, 80, 90):
-        time.idle(at(second), next_offset=1)
-    assert time.progress_at(0, NEVER_MS).floors == (Floor(1, at(90)),)
-
-
 def test_while_a_replay_catches_up_the_log_alone_says_what_an_event_meets() -> None:
-    time = fresh(Progress(at(10), at(300), ()))
+    time = fresh(Progress(at(10), at(300)))
     assert time.watermark_ms == at(300)
-    assert time.before_ms(0) == at(10)
+    assert time.event_ms == at(10)
     place(time, 60)
-    assert time.before_ms(1) == at(50)
+    assert time.event_ms == at(50)
 
 
 @pytest.mark.parametrize("n", [0, 1])
