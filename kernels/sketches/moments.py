@@ -96,34 +96,37 @@ def update(
     Values of a slot must all come with the same shift and inverse_scale; its first shift stays.
     """
     unit = _unit(inverse_scale) if shift == shift else 1.0
+    count, kinds, sums = state.count, state.kinds, state.sums
     for at in range(slots.size):
-        if slots[at] >= 0:
-            _add(state, slots[at], values[at], shift, unit)
+        slot, bits = slots[at], float_bits(values[at])
+        if slot < 0:
+            continue
+        lane = _rows(count, kinds, slot) % LANES
+        if (bits & MAGNITUDE_BITS) >= INFINITY_BITS:
+            kinds[slot, kind_of(bits)] += 1
+            continue
+        value = values[at] + 0.0  # makes -0.0 to 0.0
+        if count[slot] == 0:
+            state.shift[slot] = shift if shift == shift else value
+        count[slot] += 1
+        state.zeros[slot] += value == 0.0
+        state.low[slot] = min(state.low[slot], value)
+        state.high[slot] = max(state.high[slot], value)
+        z = (value - state.shift[slot]) * unit
+        square = z * z
+        sums[slot, 0, lane] += z
+        sums[slot, 1, lane] += square
+        sums[slot, 2, lane] += square * z
+        sums[slot, 3, lane] += square * square
 
 
 @kernel
-def _add(state: Moments, slot: int, value: float, shift: float, unit: float) -> None:
-    bits = float_bits(value)
-    lane = state.count[slot]
-    for kind in range(state.kinds.shape[1]):
-        lane += state.kinds[slot, kind]
-    lane %= LANES
-    if (bits & MAGNITUDE_BITS) >= INFINITY_BITS:
-        state.kinds[slot, kind_of(bits)] += 1
-        return
-    value = value + 0.0  # makes -0.0 to 0.0
-    if state.count[slot] == 0:
-        state.shift[slot] = shift if shift == shift else value
-    state.count[slot] += 1
-    state.zeros[slot] += value == 0.0
-    state.low[slot] = min(state.low[slot], value)
-    state.high[slot] = max(state.high[slot], value)
-    z = (value - state.shift[slot]) * unit
-    square = z * z
-    state.sums[slot, 0, lane] += z
-    state.sums[slot, 1, lane] += square
-    state.sums[slot, 2, lane] += square * z
-    state.sums[slot, 3, lane] += square * square
+def _rows(count: NDArray[np.int64], kinds: NDArray[np.int64], slot: int) -> int:
+    """Values a slot has had, of whatever kind."""
+    rows = count[slot]
+    for kind in range(kinds.shape[1]):
+        rows += kinds[slot, kind]
+    return int(rows)
 
 
 @kernel
