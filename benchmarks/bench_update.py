@@ -1,85 +1,202 @@
-"""Update: what one value costs in the sketches, beside numpy on the whole column and a bare sum.
+"""Update: what one value costs in the sketches, beside other sketches and a bare sum.
 
-In    nothing; a seeded column of normal values, 2 % of them NaN, larger than the caches of a core
-Out   rows: name, ours and peer (medians, ns per value), ratio with its spread, unit, runs
-Not   compiling (done before), decoding, closing a window
+In    nothing; seeded columns of normal values, larger than the caches of a core
+Out   rows: name, ours and peer (medians), ratio with its spread, unit, runs
+Not   compiling (done before), decoding, judging
 
-vs_numpy says how many times as long numpy takes for less (mean, std, min, max, missing, 20 bins, no
-quantiles, no merging); vs_sum how many times as long we take as reading and adding the values.
+vs_sum and vs_one_key say how many times as long we take, the others how many times as long the peer
+takes. One thread each.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks.measuring import Pair, Row, compared
-from kernels.sketches import logbins, moments
+from benchmarks import libraries, panes, turns
+from benchmarks.measuring import Pair, Row, compared, not_measured
+from kernels.hashing import hash_floats
+from kernels.measures import divergences
+from kernels.sketches import hyperloglog, logbins, moments, numbers, runs
+from stream.errors import SetupError
 
-RUNS, QUICK_RUNS = 7, 2
+RUNS, QUICK_RUNS = 41, 2
 N_VALUES = 4_000_000
-ANCHOR, INVERSE_SCALE = 10.0, 1.0 / 3.0
+MISSING = 0.02
+KEYS, ROWS_PER_KEY, COLUMNS = 64, 128, 20
+WINDOW = 100_000
+TURNS = 3  # of peers that take seconds; in each of them ours takes AGAIN
+AGAIN = 9
+GRID = (10.0, 1.0 / 3.0)
 UNIT = "ns per value"
 Floats = NDArray[np.float64]
 
 
+class Column:
+    """Fused sketches of one feature, a row per key."""
+
+    def __init__(self, keys: int = 1) -> None:
+        self.shape, self.cells = moments.empty(keys), logbins.empty(keys)
+        self.scratch = numbers.scratch()
+
+    def add(self, arranged: runs.Runs, values: Floats) -> None:
+        """One batch."""
+        numbers.update(self.shape, self.cells, arranged, values, *GRID, self.scratch)
+
+
 def rows(quick: bool = False) -> list[Row]:
-    """One row per comparison, both measured in the same minute."""
-    runs = QUICK_RUNS if quick else RUNS
-    values = _column()
-    slots = np.zeros(values.size, np.int32)
-    shape, cells = moments.empty(1), logbins.empty(1)
-
-    def update() -> None:
-        moments.update(shape, slots, values, ANCHOR, INVERSE_SCALE)
-        logbins.update(cells, slots, values, ANCHOR, INVERSE_SCALE)
-
-    numpy_runs = _interleaved(update, lambda: _numpy_summary(values), runs)
-    sum_runs = _interleaved(update, lambda: _sum(values), runs)
+    """One row per comparison, both sides in turn."""
+    count = QUICK_RUNS if quick else RUNS
+    values = np.random.default_rng(1).normal(10.0, 3.0, N_VALUES)
     return [
-        compared("kernels/update/vs_numpy", numpy_runs, UNIT, lambda ours, peer: peer / ours),
-        compared("kernels/fused/vs_sum", sum_runs, UNIT),
+        *_beside_sums(values, count),
+        *_beside_libraries(values, 2 if quick else 7),
+        *_beside_tables(values, 1 if quick else TURNS),
+        _grouped(count),
+        panes.bytes_per_feature(),
     ]
 
 
-def _column() -> Floats:
-    rng = np.random.default_rng(1)
-    values = rng.normal(10.0, 3.0, N_VALUES)
-    values[rng.random(N_VALUES) < 0.02] = np.nan
-    return values
+def _beside_sums(values: Floats, count: int) -> Iterator[Row]:
+    """The limit is memory: both sides stream the same 32 MB."""
+    gaps = values.copy()
+    gaps[np.random.default_rng(2).random(values.size) < MISSING] = np.nan
+    for name, column in (("fused", values), ("fused_with_missing", gaps)):
+        pairs = _interleaved(_fused(column), lambda c=column: _sum(c), count, values.size)
+        yield compared(f"kernels/{name}/vs_sum", pairs, UNIT)
 
 
-def _numpy_summary(values: Floats) -> tuple[Any, ...]:
-    is_missing = np.isnan(values)
-    seen = values[~is_missing]
-    histogram, _ = np.histogram(seen, bins=20)
-    return is_missing.sum(), seen.mean(), seen.std(), seen.min(), seen.max(), histogram
+def _beside_libraries(values: Floats, count: int) -> Iterator[Row]:
+    fused, hashed = _fused(values), _hashed(values)
+    found, missing = libraries.found()
+    for library in [libraries.Library("numpy", values.size, libraries.numpy_summary), *found]:
+        name, ours = f"kernels/fused/vs_{library.name}", fused
+        if library.name == "datasketches_hll":
+            name, ours = "kernels/hyperloglog/vs_datasketches", hashed
+        some = values[: library.values]
+        pairs = [
+            (_ns(ours, values.size), _ns(lambda t=library.turn, s=some: t(s), library.values))
+            for _ in range(count)
+        ]
+        yield compared(name, pairs, UNIT, _times_peer)
+    for name, why in missing.items():
+        yield not_measured(f"kernels/fused/vs_{name}", why)
+
+
+def _beside_tables(values: Floats, count: int) -> Iterator[Row]:
+    names = ("kernels/fused/vs_whylogs", "kernels/window/vs_evidently_psi")
+    fused, window = _fused(values), _window()
+    pairs: list[list[Pair]] = [[], []]
+    try:
+        with turns.peer("peer_tables", str(WINDOW), str(COLUMNS)) as peer:
+            for _ in range(count):
+                theirs = peer.take("whylogs") / WINDOW * 1e9
+                pairs[0].append((_median(fused) / values.size, theirs))
+                theirs = peer.take("evidently") * 1e3
+                pairs[1].append((_median(window) / 1e6, theirs))
+    except SetupError as error:
+        yield from (not_measured(name, str(error)) for name in names)
+        return
+    yield compared(names[0], pairs[0], UNIT, _times_peer)
+    yield compared(names[1], pairs[1], "ms per window of 100,000 × 20", _times_peer)
+
+
+def _grouped(count: int) -> Row:
+    """64 keys of 128 rows that take turns in a batch of 20 columns, beside one key."""
+    n = KEYS * ROWS_PER_KEY
+    columns = np.random.default_rng(3).normal(10.0, 3.0, (COLUMNS, n))
+    mixed = np.tile(np.arange(KEYS, dtype=np.int32), ROWS_PER_KEY)
+    many = _batch(columns, mixed, KEYS)
+    one = _batch(columns, np.zeros(n, np.int32), 1)
+    pairs = _interleaved(many, one, 5 * count, columns.size)
+    return compared("kernels/grouped/vs_one_key", pairs, UNIT)
+
+
+def _batch(columns: Floats, slots: NDArray[np.int32], keys: int) -> Callable[[], None]:
+    sketches, before = [Column(keys) for _ in columns], np.zeros(keys, np.int64)
+
+    def turn() -> None:
+        arranged = runs.runs_of(slots, before)
+        for sketch, values in zip(sketches, columns, strict=True):
+            sketch.add(arranged, values)
+
+    return turn
+
+
+def _fused(values: Floats) -> Callable[[], None]:
+    return _batch(values[None], np.zeros(values.size, np.int32), 1)
+
+
+def _hashed(values: Floats) -> Callable[[], None]:
+    """Distinct counting as the detector does it: hashes of a batch, then the registers."""
+    state, slots = hyperloglog.empty(1), np.zeros(8192, np.int32)
+    hashes, key = np.zeros(8192, np.uint64), (np.uint64(1), np.uint64(2))
+
+    def turn() -> None:
+        for start in range(0, values.size, hashes.size):
+            some = values[start : start + hashes.size]
+            hash_floats(some, key, hashes[: some.size])
+            hyperloglog.update(state, slots[: some.size], hashes[: some.size])
+
+    return turn
+
+
+def _window() -> Callable[[], None]:
+    """A window of 20 features into new sketches, and PSI of each on deciles of a reference."""
+    columns = np.random.default_rng(4).normal(10.0, 3.0, (COLUMNS, WINDOW))
+    arranged = runs.runs_of(np.zeros(WINDOW, np.int32), np.zeros(1, np.int64))
+    trained = Column()
+    trained.add(arranged, columns[0])
+    cumulative = np.cumsum(trained.cells.counts[0])
+    deciles = np.searchsorted(cumulative, np.arange(10) / 10 * WINDOW, side="right")
+    expected = np.add.reduceat(trained.cells.counts[0], deciles).astype(np.float64)
+    sketches = [Column() for _ in columns]
+
+    def turn() -> None:
+        for sketch, values in zip(sketches, columns, strict=True):
+            moments.reset(sketch.shape, 0)
+            logbins.reset(sketch.cells, 0)
+            sketch.add(arranged, values)
+            seen = np.add.reduceat(sketch.cells.counts[0], deciles).astype(np.float64)
+            divergences.psi(expected, seen)
+
+    return turn
 
 
 @njit(nogil=True, fastmath=True)  # free order of additions: limited by memory, not by latency
 def _sum(values: Floats) -> float:
     total = 0.0
-    for value in values:
-        total += value
+    for at in range(values.size):
+        total += values[at]
     return total
 
 
-def _interleaved(ours: Callable[[], object], peer: Callable[[], object], runs: int) -> list[Pair]:
+def _times_peer(ours: float, peer: float) -> float:
+    return peer / ours
+
+
+def _interleaved(
+    ours: Callable[[], object], peer: Callable[[], object], count: int, values: int
+) -> list[Pair]:
     """(ours, peer) in ns per value of each run; in turn, so that both see the same machine."""
     ours()
     peer()
-    return [(_timed(ours), _timed(peer)) for _ in range(runs)]
+    return [(_ns(ours, values), _ns(peer, values)) for _ in range(count)]
 
 
-def _timed(call: Callable[[], object]) -> float:
+def _median(turn: Callable[[], object]) -> float:
+    return statistics.median(_ns(turn, 1) for _ in range(AGAIN))
+
+
+def _ns(turn: Callable[[], object], values: int) -> float:
     start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) / N_VALUES
+    turn()
+    return (time.perf_counter_ns() - start) / values
 
 
 if __name__ == "__main__":

@@ -59,6 +59,19 @@ def alone(name: str, figures: Sequence[float], unit: str) -> Row:
     }
 
 
+def not_measured(name: str, why: str) -> Row:
+    """A row that says why there is no figure."""
+    return {
+        "name": name,
+        "ours": None,
+        "peer": None,
+        "ratio": None,
+        "unit": f"not measured: {why}",
+        "spread": [None, None],
+        "runs": 0,
+    }
+
+
 def rounded(figure: float) -> float:
     """Three significant digits: none of these figures is known better."""
     return float(f"{figure:.3g}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from benchmarks import measuring, report, run, worker, workloads
+from benchmarks import measuring, report, run, turns, worker, workloads
 from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.specs import LimitSpec
-from stream.errors import BusError, FormatError
+from stream.errors import BusError, FormatError, SetupError
 
 PAGE = Path(report.__file__).with_name("README.md")
 PAGE_TEXT = "before\n<!-- a -->\nold\n<!-- /a -->\nafter\n"
@@ -33,6 +34,22 @@ def test_a_ratio_is_taken_run_by_run() -> None:
 def test_a_row_without_a_peer_has_no_ratio() -> None:
     row = measuring.alone("name", [3.0, 1.0, 2.0], "seconds")
     assert (row["ours"], row["peer"], row["ratio"], row["spread"]) == (2.0, None, None, [1.0, 3.0])
+
+
+def test_a_row_that_could_not_be_measured_says_why() -> None:
+    row = measuring.not_measured("name", "no net")
+    assert report.table([row]).splitlines()[-1] == (
+        "| name | – | – | not measured: no net | – | – – – | 0 |"
+    )
+
+
+def test_a_peer_that_ends_says_its_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.python", lambda: sys.executable)
+    with (
+        turns.peer("no_such_peer") as peer,
+        pytest.raises(SetupError, match=r"whylogs ended: .*no_such_peer"),
+    ):
+        peer.take("whylogs")
 
 
 def test_cpu_time_is_read_behind_a_name_with_spaces_and_parentheses() -> None:
