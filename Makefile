@@ -11,7 +11,7 @@ BOUNDS := NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/boundscheck
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench chaos soak
+.PHONY: help setup demo test check bench chaos soak fuzz
 
 help: ## show the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ check: $(PACKAGES) ## lint, format, types, house tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/house
+
+fuzz: $(PACKAGES) ## a million changed messages and millions of floats through the scanner; many minutes
+	$(BIN)/python -m pytest -m fuzz $(ARGS) tests/stream/detect tests/kernels
 
 bench: $(PACKAGES) $(KAFKA) ## all benchmarks; writes the tables of benchmarks/README.md
 	$(BIN)/python -m benchmarks.run $(ARGS)

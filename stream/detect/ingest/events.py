@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.hashing import Key
+from stream.detect.ingest import arrow
 from stream.detect.ingest.batches import events_of, is_batch
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter, Refused, parse
 from stream.detect.ingest.columns import ABSENT_MARK, Columns, column_of, hashes_of
@@ -118,7 +119,7 @@ class Reader:
             messages.values, messages.offsets, messages.arrivals_ms, strict=True
         ):
             try:
-                self._message(parse(value, self._limits), offset, arrival_ms)
+                self._message(self._parsed(value), offset, arrival_ms)
             except Refused as refusal:
                 self._refuse(refusal.reason, refusal.field, refusal.detail)
             if self._bad:
@@ -131,6 +132,11 @@ class Reader:
             self._runs,
             self._dead,
         )
+
+    def _parsed(self, value: bytes | None) -> Any:
+        if value is not None and arrow.is_arrow(value):
+            return arrow.events_of(value, self._limits)
+        return parse(value, self._limits)
 
     def _refuse(self, reason: str, name: str | None, detail: str) -> None:
         first = self._bad.get((reason, name))
