@@ -21,8 +21,10 @@ import orjson
 from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.producer import Producer, Record, partition_of
+from stream.bus.raw import MAX_UNPACKED_BYTES, Bomb
 from stream.clock import Clock
 from stream.detect.detector import Detector
+from stream.detect.ingest.blocks import slices
 from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
@@ -99,13 +101,7 @@ class IngestAgent:
                 lost = min(event.lost, max(0, event.offset - progress.read_to))
                 await self._tell_loss(event.partition, event.offset, lost)
             case Batch() if event.partition in self._ingestors:
-                await self._tell_loss(event.partition, event.offsets[0], event.lost)
-                topic = self._topics["predictions"]
-                messages = Messages(
-                    topic, event.partition, event.values, event.offsets, event.arrivals_ms
-                )
-                intake = self._ingestors[event.partition].add(messages)
-                await self._hand_out(intake, event.partition)
+                await self._count(event)
             case Idle() if event.partition in self._ingestors:
                 intake = self._ingestors[event.partition].idle(event.elapsed_ms)
                 await self._hand_out(intake, event.partition)
@@ -117,6 +113,14 @@ class IngestAgent:
                 event.done.set()
         if self._commits.is_due():
             await self._commit(lane)
+
+    async def _count(self, batch: Batch) -> None:
+        await self._tell_loss(batch.partition, batch.first_offset, batch.lost)
+        for bomb in batch.bombs:
+            await self._hand_out(Intake(dead=[bomb_letter(bomb)]), batch.partition)
+        for part in slices(batch.messages):
+            await self._hand_out(self._ingestors[batch.partition].add(part), batch.partition)
+            await asyncio.sleep(0)  # a heartbeat between slices
 
     def _forget(self, partition: int) -> None:
         """The partition is another worker's now, or will be."""
@@ -217,7 +221,8 @@ class JudgeAgent:
 
     async def _judge(self, batch: Batch) -> None:
         judge = self._judges[batch.partition]
-        for value, offset in zip(batch.values, batch.offsets, strict=True):
+        assert isinstance(batch.messages, Messages)  # this lane is not raw
+        for value, offset in zip(batch.messages.values, batch.messages.offsets, strict=True):
             started_ms = self._clock.monotonic_ms()
             try:
                 item = read(value or b"")
@@ -284,6 +289,20 @@ def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane
             lane.handled()
 
     app.agent(channel, name=f"driftline.{type(handler).__name__}")(take)
+
+
+def bomb_letter(bomb: Bomb) -> DeadLetter:
+    """A compressed batch that is not unpacked."""
+    most = MAX_UNPACKED_BYTES >> 20
+    detail = f"{bomb.records} records compressed together are more than {most} MiB unpacked"
+    return DeadLetter(
+        reason="too_large",
+        field=None,
+        detail=detail,
+        offset=bomb.offset,
+        raw=b"",
+        count=bomb.records,
+    )
 
 
 def loss_letter(offset: int, lost: int) -> DeadLetter:

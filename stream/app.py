@@ -206,6 +206,7 @@ def build(settings: Settings) -> App:
             topic=bus.topics["predictions"],
             group=f"{bus.group_prefix}-ingest",
             idle_timeout_ms=settings.detector.time.idle_timeout_ms,
+            is_raw=True,
             session_timeout_ms=bus.session_timeout_ms,
             instance_id=bus.group_instance_id,
         ),

@@ -32,6 +32,7 @@ from mode.utils.logging import get_logger
 from stream.bus.connection import Connection, client_arguments
 from stream.bus.failpoints import reach
 from stream.bus.lane_events import Assigned, Batch, Idle, LaneEvent, LaneFacts, Revoked
+from stream.bus.raw import fetched_of, install, raw_records
 from stream.bus.starts import lost_before, read_starts
 from stream.clock import Clock
 from stream.errors import RebalanceError
@@ -57,7 +58,8 @@ class LaneSpec:
     topic: str
     group: str
     idle_timeout_ms: int | None = None  # None: idleness does not matter
-    max_records: int = 2_000  # per fetch; a slice that keeps the event loop free
+    is_raw: bool = False  # whether records come as one block
+    max_records: int = 2_000  # per fetch, unless raw; a slice that keeps the event loop free
     session_timeout_ms: int = 10_000
     instance_id: str | None = (
         None  # static membership: a restart within the session keeps its place
@@ -109,11 +111,13 @@ class Lane(Service):
 
     async def on_start(self) -> None:
         """Join the group."""
+        install()
         arguments = client_arguments(self._connection)
         self._admin = AIOKafkaAdminClient(**arguments, request_timeout_ms=10_000)
         await self._admin.start()
         self._consumer = AIOKafkaConsumer(
             **arguments,
+            key_deserializer=raw_records if self.spec.is_raw else None,
             group_id=self.spec.group,
             group_instance_id=self.spec.instance_id,
             enable_auto_commit=False,
@@ -179,19 +183,15 @@ class Lane(Service):
             held = self._held.get(tp.partition)
             if held is None or tp.partition in self._leaving:
                 continue
-            lost = await self._lost(consumer, tp, held, records[0].offset)
-            highwater = consumer.highwater(tp) or records[-1].offset + 1
+            found = fetched_of(tp, records)
+            lost = await self._lost(consumer, tp, held, found.first_offset)
+            lag = (consumer.highwater(tp) or found.next_offset) - found.next_offset
             await self._channel.send(
                 value=Batch(
-                    tp.partition,
-                    [record.value for record in records],
-                    [record.offset for record in records],
-                    [record.timestamp for record in records],
-                    highwater - records[-1].offset - 1,
-                    lost,
+                    tp.partition, found.messages, found.first_offset, lag, lost, found.bombs
                 )
             )
-            held.next_offset = records[-1].offset + 1
+            held.next_offset = found.next_offset
             held.moved_ms = held.quiet_since_ms = self._clock.monotonic_ms()
             held.told = False
         if self.spec.idle_timeout_ms is not None:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from stream.bus.raw import Bomb
+from stream.detect.ingest.blocks import Block
+from stream.detect.ingest.events import Messages
+
 
 class Assigned(NamedTuple):
     """This worker has the partition now, from `offset` on.
@@ -26,17 +30,21 @@ class Assigned(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records of one partition in offset order; all sequences are (n,).
+    """Records of one partition in offset order.
 
-    lost  records just before the first that were deleted before anybody read them
+    messages      a block if the lane was asked for raw records, unless something is unusual
+    first_offset  of the records, or of what is not among them
+    lag           records behind the last one
+    lost          records just before the first that were deleted before anybody read them
+    bombs         compressed batches that are not unpacked: they would be too large
     """
 
     partition: int
-    values: list[bytes | None]
-    offsets: list[int]
-    arrivals_ms: list[int]
+    messages: Messages | Block
+    first_offset: int
     lag: int
     lost: int = 0
+    bombs: tuple[Bomb, ...] = ()
 
 
 class Idle(NamedTuple):

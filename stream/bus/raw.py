@@ -1,8 +1,8 @@
 """Raw: a fetch response's record batches in, its records as positions in one buffer out.
 
 In    an AIOKafkaConsumer made with `key_deserializer=raw_records`, after `install()`
-Out   from `getmany`, per partition, one `Records` instead of a list of ConsumerRecord
-Not   when to fetch (lane.py), what values say (detect/ingest)
+Out   from `getmany`, per partition, one `Fetched` instead of many ConsumerRecords
+Not   when to fetch (lane.py), what the values say (detect/ingest)
 
 aiokafka makes some ten Python objects per record; here are none (kernels/decode/records.py walks
 the bytes). Its names that are private stand in this file only, and `tests/broker/test_raw.py` fails
@@ -22,14 +22,15 @@ from typing import Any, NamedTuple
 
 import cramjam
 import numpy as np
-from aiokafka import codec
+from aiokafka import TopicPartition, codec
 from aiokafka.consumer import fetcher
 from google_crc32c import value as crc32c
-from numpy.typing import NDArray
 
 from kernels.decode import records as kernel
+from kernels.memory import PADDING
+from stream.detect.ingest.blocks import Block
+from stream.detect.ingest.events import Messages
 
-PADDING = 64  # readable bytes behind the last value, for kernels that read words
 MAX_UNPACKED_BYTES = 32 * 1024 * 1024  # of one batch; a larger one is refused whole
 
 # Offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and largest
@@ -49,22 +50,22 @@ class Bomb(NamedTuple):
     records: int
 
 
-class Records(NamedTuple):
-    """Records of one partition in offset order, as positions in one buffer.
+class Fetched(NamedTuple):
+    """What a fetch brought of one partition.
 
-    data          (bytes + PADDING,) uint8
-    starts, ends  (n,) int64; the end of a null value lies before its start
-    offsets       (n,) int64
-    arrivals_ms   (n,) int64, the records' timestamps
-    bombs         batches whose records are not among them
+    messages     the records; none if there are only bombs
+    bombs        batches whose records are not among them
+    next_offset  where the next fetch begins
     """
 
-    data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    arrivals_ms: NDArray[np.int64]
-    bombs: tuple[Bomb, ...] = ()
+    messages: Messages | Block
+    bombs: tuple[Bomb, ...]
+    next_offset: int
+
+    @property
+    def first_offset(self) -> int:
+        """The smallest that is among the messages or in a bomb."""
+        return min([int(at) for at in self.messages.offsets[:1]] + [b.offset for b in self.bombs])
 
 
 class _Unusual(Exception):
@@ -72,12 +73,12 @@ class _Unusual(Exception):
 
 
 def raw_records(key: bytes | None) -> bytes | None:
-    """The key as it is; as a consumer's `key_deserializer` it asks for `Records`."""
+    """The key as it is; as a consumer's `key_deserializer` it asks for `Fetched`."""
     return key
 
 
 def install() -> None:
-    """Make consumers that ask for it deliver `Records`; all others work as before."""
+    """Make consumers that ask for it deliver `Fetched`; all others work as before."""
     fetcher.MemoryRecords, fetcher.PartitionRecords = _MemoryRecords, _PartitionRecords
 
 
@@ -97,25 +98,33 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     def _unpack_records(self) -> Iterator[Any]:
         if self._key_deserializer is raw_records and not self._aborted_transactions:
             try:
-                read = read_batches(self._records.raw, self.next_fetch_offset, self._check_crcs)
+                fetched = read_batches(
+                    self._tp, self._records.raw, self.next_fetch_offset, self._check_crcs
+                )
             except _Unusual:
                 pass
             else:
-                self.next_fetch_offset = max(self.next_fetch_offset, read.next_offset)
-                if len(read.records.offsets) or read.records.bombs:
-                    yield read.records
+                self.next_fetch_offset = fetched.next_offset
+                if len(fetched.messages.offsets) or fetched.bombs:
+                    yield fetched
                 return
         yield from super()._unpack_records()
 
 
-class Read(NamedTuple):
-    """The records of a response, and where the next fetch begins."""
+def fetched_of(tp: TopicPartition, items: Sequence[Any]) -> Fetched:
+    """What `getmany` gave of a partition, in whichever of both ways."""
+    first = items[0]
+    if isinstance(first, Fetched):
+        return first
+    offsets = [record.offset for record in items]
+    values, times = [record.value for record in items], [record.timestamp for record in items]
+    messages = Messages(tp.topic, tp.partition, values, offsets, times)
+    return Fetched(messages, (), offsets[-1] + 1)
 
-    records: Records
-    next_offset: int
 
-
-def read_batches(raw: bytes, first_offset: int, check_crcs: bool = True) -> Read:
+def read_batches(
+    tp: TopicPartition, raw: bytes, first_offset: int, check_crcs: bool = True
+) -> Fetched:
     """The records from first_offset on in the complete batches of a response."""
     pieces, batches, bombs = [raw], [], []
     at, size, next_offset = 0, len(raw), first_offset
@@ -147,7 +156,8 @@ def read_batches(raw: bytes, first_offset: int, check_crcs: bool = True) -> Read
         is_append_time = bool(attributes & _IS_APPEND_TIME)
         time_ms = most_ms if is_append_time else first_ms
         batches.append((begin, end, count, offset, time_ms, is_append_time))
-    return Read(_walked(pieces, batches, first_offset, tuple(bombs)), next_offset)
+    block = _walked(tp, pieces, batches, first_offset)
+    return Fetched(block, tuple(bombs), max(next_offset, first_offset))
 
 
 def _unpacked(piece: bytes, kind: int) -> bytes | None:
@@ -166,8 +176,8 @@ def _unpacked(piece: bytes, kind: int) -> bytes | None:
 
 
 def _walked(
-    pieces: Sequence[bytes], batches: Sequence[Any], first_offset: int, bombs: tuple[Bomb, ...]
-) -> Records:
+    tp: TopicPartition, pieces: Sequence[bytes], batches: Sequence[Any], first_offset: int
+) -> Block:
     data = np.frombuffer(b"".join([*pieces, bytes(PADDING)]), np.uint8)
     table = np.array(batches, np.int64).reshape(-1, 6)
     n = int(table[:, 2].sum())
@@ -179,19 +189,4 @@ def _walked(
     if n and offsets[0] < first_offset:  # a batch comes whole, whatever its offset was asked for
         wanted = int(np.searchsorted(offsets, first_offset))
         starts, ends, offsets, times = (a[wanted:] for a in (starts, ends, offsets, times))
-    return Records(data, starts, ends, offsets, times, bombs)
-
-
-def records_of(values: Sequence[bytes | None], offsets: Any, arrivals_ms: Any) -> Records:
-    """Separate values as `Records`."""
-    lengths = np.array([-1 if value is None else len(value) for value in values], np.int64)
-    ends = np.cumsum(np.maximum(lengths, 0))
-    starts = ends - np.maximum(lengths, 0)
-    data = b"".join([*(value for value in values if value), bytes(PADDING)])
-    return Records(
-        np.frombuffer(data, np.uint8),
-        starts,
-        np.where(lengths < 0, starts - 1, ends),
-        np.array(offsets, np.int64),
-        np.array(arrivals_ms, np.int64),
-    )
+    return Block(tp.topic, tp.partition, data, starts, ends, offsets, times)

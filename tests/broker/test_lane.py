@@ -107,7 +107,7 @@ async def offsets_seen(committed: int) -> tuple[Channel, list[int]]:
     await asyncio.gather(assigning, fetching)
     await made._fetch_once(cast(Any, consumer))
     batches = [value for value in channel.sent if isinstance(value, Batch)]
-    return channel, [offset for batch in batches for offset in batch.offsets]
+    return channel, [offset for batch in batches for offset in batch.messages.offsets]
 
 
 def test_a_fetch_that_returns_during_assignment_is_not_delivered_twice() -> None:
@@ -137,7 +137,7 @@ def test_a_fetch_that_began_before_an_assignment_and_returns_after_it_is_deliver
 
     batch = asyncio.run(work())[-1]
     assert isinstance(batch, Batch)
-    assert batch.offsets == list(range(10))
+    assert batch.messages.offsets == list(range(10))
 
 
 def test_what_was_fetched_before_a_revocation_is_not_delivered_after_it() -> None:

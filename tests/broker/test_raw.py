@@ -19,6 +19,8 @@ from kernels.decode import records as kernel
 from stream.bus import raw
 from stream.bus.connection import Connection
 from stream.bus.topics import TopicPlan, create_missing
+from stream.detect.ingest.blocks import Block
+from stream.detect.ingest.events import Messages
 from tests.oracles.records import batch_bytes
 
 TP = TopicPartition("t", 0)
@@ -43,8 +45,8 @@ def rows(delivered: Iterator[Any]) -> list[tuple[int, int, bytes | None]]:
     found: list[tuple[int, int, bytes | None]] = []
     try:
         for item in delivered:
-            if isinstance(item, raw.Records):
-                found += rows_of(item)
+            if isinstance(item, raw.Fetched):
+                found += rows_of(item.messages)
             else:
                 found.append((item.offset, item.timestamp, item.value))
     except UnicodeDecodeError:
@@ -54,7 +56,8 @@ def rows(delivered: Iterator[Any]) -> list[tuple[int, int, bytes | None]]:
     return found
 
 
-def rows_of(records: raw.Records) -> list[tuple[int, int, bytes | None]]:
+def rows_of(records: Messages | Block) -> list[tuple[int, int, bytes | None]]:
+    assert isinstance(records, Block)
     data = records.data.tobytes()
     return [
         (offset, time, data[start:end] if end >= start else None)
@@ -173,16 +176,10 @@ def test_a_bomb_is_not_unpacked_and_its_neighbours_are_read(kind: int) -> None:
     module = {1: cramjam.gzip, 3: cramjam.lz4, 4: cramjam.zstd}[kind]
     bomb = bytes(module.compress(bytes(raw.MAX_UNPACKED_BYTES + 1)))
     data = batch(0, [b"a"]) + batch_bytes(1, [b""] * 7, body=bomb, codec=kind) + batch(8, [b"b"])
-    read = raw.read_batches(data, 0)
-    assert [row[2] for row in rows_of(read.records)] == [b"a", b"b"]
-    assert read.records.bombs == (raw.Bomb(1, 7),)
+    read = raw.read_batches(TP, data, 0)
+    assert [row[2] for row in rows_of(read.messages)] == [b"a", b"b"]
+    assert read.bombs == (raw.Bomb(1, 7),)
     assert read.next_offset == 9
-
-
-def test_separate_values_become_records() -> None:
-    records = raw.records_of([b"a", None, b"", b"bc"], [4, 5, 6, 9], [1, 2, 3, 4])
-    assert rows_of(records) == [(4, 1, b"a"), (5, 2, None), (6, 3, b""), (9, 4, b"bc")]
-    assert len(records.data) >= 3 + raw.PADDING
 
 
 def test_aiokafka_still_has_the_names_we_use() -> None:

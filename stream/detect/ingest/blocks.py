@@ -7,7 +7,7 @@ Not   what the values say (fast.py)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from kernels.memory import PADDING
 from stream.detect.ingest.events import Messages
+
+SLICE_BYTES, SLICE_MESSAGES = 1 << 21, 4_096
 
 
 class Block(NamedTuple):
@@ -48,12 +50,12 @@ class Block(NamedTuple):
     def halves(self) -> tuple[Block, Block]:
         """The first and the second half."""
         half = len(self.offsets) // 2
-        return self._part(slice(0, half)), self._part(slice(half, None))
+        return self.part(slice(0, half)), self.part(slice(half, None))
 
     def since(self, offset: int) -> Block:
         """The messages from an offset on."""
         first = int(np.searchsorted(self.offsets, offset))
-        return self._part(slice(first, None)) if first else self
+        return self.part(slice(first, None)) if first else self
 
     def chosen(self, which: NDArray[np.intp]) -> Messages:
         """Some of the messages as separate values."""
@@ -65,13 +67,26 @@ class Block(NamedTuple):
             self.arrivals_ms[which].tolist(),
         )
 
-    def _part(self, part: slice) -> Block:
+    def part(self, part: slice) -> Block:
+        """Some messages that follow one another."""
         return self._replace(
             starts=self.starts[part],
             ends=self.ends[part],
             offsets=self.offsets[part],
             arrivals_ms=self.arrivals_ms[part],
         )
+
+
+def slices(messages: Messages | Block) -> Iterator[Block]:
+    """The messages in pieces that take some milliseconds each."""
+    block = messages if isinstance(messages, Block) else block_of(messages)
+    ends = np.cumsum(np.maximum(block.ends - block.starts, 0))
+    first, sent = 0, 0
+    while first < len(ends):
+        last = int(np.searchsorted(ends, sent + SLICE_BYTES, "right"))
+        last = max(first + 1, min(last, first + SLICE_MESSAGES))
+        yield block.part(slice(first, last))
+        first, sent = last, int(ends[last - 1])
 
 
 def block_of(messages: Messages) -> Block:
