@@ -16,8 +16,8 @@ from 2^RAW_FROM up. Anything smaller goes to the two cells beside zero.
 
 What is promised of a quantile, for values not clamped: its cell is exact. So the estimate is off by
 at most one cell width, RESOLUTION * (scale + |x - anchor|), in RAW 1/16 of |x|; and in rank by at
-most the share of that cell. On the test data without atoms that comes to GUARANTEE at worst (two
-far peaks under one wide scale), mostly to a tenth of it. Where many values are equal rank promises
+most the share of that cell. On the test data without atoms that comes to GUARANTEE at worst (most
+values at both ends of one wide scale), mostly to a tenth of it. Where many are equal rank promises
 nothing: the estimate lies beside the atom, in its cell, and misses the share of the whole atom.
 Count such features by value instead (values.py).
 """
@@ -41,7 +41,7 @@ CELLS = 2 * HALF
 RAW_K = 4
 RAW_FROM = -20
 RESOLUTION = 2.0**-K
-GUARANTEE = 0.015  # rank error, of 1; anchored grid, 20 000 values or more
+GUARANTEE = 0.02  # rank error, of 1; anchored grid, 20 000 values or more
 BYTES_PER_SLOT = 4 * CELLS + 8
 
 SHIFT = np.uint64(52 - K)

@@ -26,6 +26,11 @@ def sketched(data: Dataset) -> tuple[logbins.LogBins, Floats, Floats]:
     return state, edges, estimates
 
 
+def test_there_are_enough_kinds_of_data_to_believe_a_bound() -> None:
+    assert len(SMOOTH) >= 18
+    assert len(NAMES) - len(SMOOTH) >= 6
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not IS_COMPILED, reason="the same numbers as compiled, only slower")
 @pytest.mark.parametrize("n", [20_000, 200_000])

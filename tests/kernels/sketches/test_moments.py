@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from kernels.jit import IS_COMPILED
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, MISTYPED_BITS, NULL, NULL_BITS
 from kernels.sketches import moments
 from tests.datasets import NAMES, dataset
+from tests.fused import numbers_empty, numbers_update
 from tests.laws import MANY
 from tests.oracles import moments as oracle
 
@@ -35,6 +37,20 @@ def test_mean_and_variance_keep_the_guarantee(name: str) -> None:
     spread = math.sqrt(oracle.variance(data.values, 0))
     mean = moments.mean(state, 0, data.inverse_scale)
     variance = moments.variance(state, 0, data.inverse_scale, 1)
+    assert mean == pytest.approx(oracle.mean(data.values), abs=moments.RELATIVE_ERROR * spread)
+    assert variance == pytest.approx(oracle.variance(data.values, 1), rel=moments.RELATIVE_ERROR)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_COMPILED, reason="the same numbers as compiled, only slower")
+@pytest.mark.parametrize("name", TAME)
+def test_many_values_in_one_pass_keep_the_guarantee(name: str) -> None:
+    data, state = dataset(name, 200_000), numbers_empty(1)
+    slots = np.zeros(data.values.size, np.int32)
+    numbers_update(state, slots, data.values, data.anchor, data.inverse_scale)
+    spread = math.sqrt(oracle.variance(data.values, 0))
+    mean = moments.mean(state.shape, 0, data.inverse_scale)
+    variance = moments.variance(state.shape, 0, data.inverse_scale, 1)
     assert mean == pytest.approx(oracle.mean(data.values), abs=moments.RELATIVE_ERROR * spread)
     assert variance == pytest.approx(oracle.variance(data.values, 1), rel=moments.RELATIVE_ERROR)
 

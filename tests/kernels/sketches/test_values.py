@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels.missing import NULL
 from kernels.sketches import values
+from tests.datasets import NAMES, dataset
 from tests.laws import MANY
 from tests.oracles import values as oracle
 
@@ -31,6 +32,17 @@ def test_counts_equal_the_oracle(rng: np.random.Generator) -> None:
     state = values.empty(3, 5)
     values.update(state, slots, codes)
     assert state.counts.tolist() == oracle.counts(slots.tolist(), codes.tolist(), 3, 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_of_a_vocabulary_are_exact_on_every_data_set(name: str) -> None:
+    numbers = dataset(name, MANY).values
+    known = np.unique(numbers[np.isfinite(numbers)])[:512]
+    codes, state = np.empty(MANY, np.int32), values.empty(1, known.size)
+    values.lookup(values.build_table(known), numbers, codes)
+    values.update(state, np.zeros(MANY, np.int32), codes)
+    assert state.counts[0].tolist() == [int((numbers == value).sum()) for value in known]
+    assert (codes < 0).sum() == MANY - np.isin(numbers, known).sum()
 
 
 def test_a_code_beyond_the_columns_is_skipped() -> None:
