@@ -48,7 +48,7 @@ CLIP = 4.0  # times what was known: a window that jumps counts for no more
 OF_MEDIAN = 2 / pi  # what a median is worth beside a mean
 SHIFTED = 1.15  # neighbouring windows resemble one another, which hides some of the noise
 LARGEST_PART = 0.6  # of what is too much falls on the slowest part; for AR(1) on deciles
-SELDOM = 1.645  # standard errors: one in twenty
+SELDOM = 1.0  # standard errors: one in six
 DOUBT = 1.5  # standard errors above 1 that a factor has to be to mean anything
 
 Counts = NDArray[np.float64]
@@ -191,7 +191,7 @@ def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -
 
 
 def least_of(psi: float, freedom: int, n: float, m: float, noise: Noise) -> float:
-    """What a drift of this PSI is seen as, its expectation taken off, in all but SELDOM windows.
+    """What a drift of this PSI is seen as, its expectation taken off, in five windows of six.
 
     The variance of PSI under drift is 4·PSI·v + 2·freedom·v², v = factor/n + 1/m.
     """

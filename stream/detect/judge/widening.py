@@ -172,7 +172,7 @@ def _chosen(own: Finding, wide: Finding | None) -> Finding:
 
 
 def _clear(finding: Finding) -> float | None:
-    """Below this the change that the rule is about can be ruled out, but for one window in twenty.
+    """Below this the change that the rule is about can be ruled out, but for one window in six.
 
     A share of the threshold lies in the noise of a small window, and an alert would flap.
     """
