@@ -169,6 +169,8 @@ def _columns_end(at: int, end: int, words: int) -> tuple[int, int, int, int]:
             at = REFUSED
         elif is_null(at):
             at += 4
+        elif column == t.SHARE_COLUMNS:
+            at = REFUSED  # rare in batches: the slow path reads them
         elif column == t.INPUT_COLUMNS:
             seen |= 1 << column
             is_open = load_byte(at) == OPEN

@@ -141,6 +141,8 @@ def _field(number: int, at: int, end: int, event: int, words: int) -> int:
         return closing + 1 if code >= 0 else code
     if number == t.INPUTS:
         return _object_or_null(at, end, t.FEATURES, words)
+    if number == t.ATTRIBUTIONS:
+        return _object_or_null(at, end, t.ATTRIBUTION, words)
     if number == t.TS or number == t.ARRIVAL:
         ms, at = time_or_number(at, end)
         if number == t.TS:

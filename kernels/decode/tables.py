@@ -47,14 +47,14 @@ FIRST, MASK, PATTERN, PATTERN_SIZE, NEXT, SEEN, NUMBER, LEVEL = range(0, 64, 8)
 RECORD = 64
 
 # Where a key can stand, which is also the number of the record "before the first key".
-TOP, FEATURES, PREDICTION, SEGMENT, COLUMN = range(5)
+TOP, FEATURES, PREDICTION, SEGMENT, COLUMN, ATTRIBUTION = range(6)
 # Numbers of the keys that have a meaning of their own.
-ID, MODEL, VERSION, TS, INPUTS, OUTPUT, LATENCY, STATUS, SEGMENTS, ARRIVAL, COLUMNS = range(5, 16)
-SCORE, LABEL = 16, 17
+ID, MODEL, VERSION, TS, INPUTS, OUTPUT, LATENCY, STATUS, SEGMENTS, ARRIVAL = range(6, 16)
+ATTRIBUTIONS, COLUMNS, SCORE, LABEL = range(16, 20)
 IDS, TIMES, ARRIVALS, STATUSES, INPUT_COLUMNS, SCORES, LABELS, LATENCIES = range(
-    18, 26
+    20, 28
 )  # of batches
-LEARNT = 26
+SHARE_COLUMNS, LEARNT = 28, 29
 FIXED = {
     ID: (TOP, b"id"),
     MODEL: (TOP, b"model"),
@@ -66,6 +66,7 @@ FIXED = {
     STATUS: (TOP, b"status"),
     SEGMENTS: (TOP, b"segment"),
     ARRIVAL: (TOP, b"arrival_time"),
+    ATTRIBUTIONS: (TOP, b"attributions"),
     COLUMNS: (TOP, b"columns"),
     SCORE: (PREDICTION, b"score"),
     LABEL: (PREDICTION, b"label"),
@@ -77,6 +78,7 @@ FIXED = {
     SCORES: (COLUMN, b"score"),
     LABELS: (COLUMN, b"label"),
     LATENCIES: (COLUMN, b"latency_ms"),
+    SHARE_COLUMNS: (COLUMN, b"attributions"),
 }
 
 _MOST_PROBES = 24

@@ -117,7 +117,7 @@ def cells_end(at: int, end: int, level: int, words: int) -> int:
             break
         at = blank_end(at + 1)
     count = (cells - first) // CELL
-    if level == t.FEATURES and count > load_int(words + t.MAX_FEATURES):
+    if level != t.SEGMENT and count > load_int(words + t.MAX_FEATURES):
         return REFUSED
     store_int(words + t.CELL_COUNT, load_int(words + t.CELL_COUNT) + count)
     return at + 1 if load_byte(at) == CLOSE else REFUSED

@@ -1,7 +1,7 @@
-"""Slots: a state in, a state with more rows out. Plain numpy, rare enough not to be compiled.
+"""Slots: a state in, a state with more rows, or with one of them, out. Plain numpy.
 
-In    a state with n_slots rows and an empty one of the same kind with more rows
-Out   the larger one, its first rows filled; the smaller one is not touched
+In    a state with n_slots rows; to grow, an empty one of the same kind with more rows
+Out   the larger one, its first rows filled, or one row; the first state is not touched
 Not   which row belongs to what (stream/detect)
 """
 
@@ -23,3 +23,8 @@ def moved(state: State, larger: State) -> State:
     for source, target in zip(state, larger, strict=True):
         target[: len(source)] = source
     return larger
+
+
+def taken(state: State, slot: int) -> State:
+    """A copy of one row, as a state of one slot."""
+    return type(state)(*(array[slot : slot + 1].copy() for array in state))

@@ -6,8 +6,12 @@ Not   when they are sent (ingest/ingestor.py), how they become windows (judge/ga
 
     bytes    0-2  "DLP"     3  version     4-7  CRC-32 of all that follows, little endian
              8-11 length h of the head     12… head, JSON     12+h… blobs, one after another
-    blobs    moments of each numeric feature in the head's order (8 int64, 7 float64), then their
-             non-zero cells as kernels/sparse.py packs them
+    blobs    moments of each number in the head's order (8 int64, 7 float64), then their non-zero
+             cells as kernels/sparse.py packs them, then whatever else the head gives a size of, in
+             the head's order, as each sketch packs itself
+
+Version 2 adds to version 1, which is still read: hashes of values that are not counted one by one,
+dimensions of arrays, features side by side, attributions.
 
 A partial is complete in itself: grids and categories are in it, so it can be read whatever
 reference the reader knows. Its size grows with what is in it, not with the size of the sketches.
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 from zlib import crc32
 
@@ -25,12 +30,15 @@ import orjson
 from numpy.typing import NDArray
 
 from kernels import sparse
+from kernels.sketches import covariance, hyperloglog, rows, vectors
+from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments, folded, unfolded
+from stream.detect.joint import JointState
 from stream.detect.states import CategoryState, FeatureState, Grid, NumberState, Stream, WindowState
 from stream.errors import FormatError
 
 MAGIC = b"DLP"
-VERSION = 1
+VERSION, READS = 2, (1, 2)
 HEAD_AT = 12
 INTEGERS, FLOATS = 8, 7  # count, six kinds, zeros; shift, four sums, low, high
 MOMENTS_BYTES = 8 * (INTEGERS + FLOATS)
@@ -82,21 +90,8 @@ def pack_marker(marker: Marker) -> bytes:
 
 def pack(partial: Partial) -> bytes:
     """A partial as bytes; the same partial always gives the same bytes."""
-    state, features = partial.state, []
-    tables, cells = [], []
-    for name in sorted(state.features):
-        feature = state.features[name]
-        row: dict[str, Any] = {"name": name, "rest": [feature.nulls, feature.mistyped]}
-        if feature.is_vector:
-            row["vector"] = True
-        if feature.number:
-            row["number"], table, packed = _pack_number(feature.number)
-            tables.append(table)
-            cells.append(packed)
-        if feature.category:
-            category = feature.category
-            row["category"] = [dict(sorted(category.counts.items())), category.uncertain]
-        features.append(row)
+    state, blobs = partial.state, _Blobs()
+    features = [_pack_feature(name, state.features[name], blobs) for name in sorted(state.features)]
     head = {
         "stream": list(partial.stream),
         "at": [partial.source, partial.pane, partial.part],
@@ -107,7 +102,81 @@ def pack(partial: Partial) -> bytes:
         "apart": [state.duplicates, state.unkept, state.dropped],
         "features": features,
     }
-    return _seal(orjson.dumps(head), b"".join(tables + cells))
+    if state.attributions:
+        head["attributions"] = dict(sorted(state.attributions.items()))
+    if state.joint:
+        head["joint"] = _pack_joint(state.joint, blobs)
+    return _seal(orjson.dumps(head), blobs.joined())
+
+
+class _Blobs:
+    """What stands behind the head, in three parts."""
+
+    def __init__(self) -> None:
+        self._tables: list[bytes] = []
+        self._cells: list[bytes] = []
+        self._more: list[bytes] = []
+
+    def number(self, number: NumberState) -> list[Any]:
+        """Add a number and return its row of the head."""
+        m = number.moments
+        integers = np.concatenate([m.count, m.kinds[0], m.zeros])
+        floats = np.concatenate([m.shift, folded(m)[0], m.low, m.high])
+        self._tables.append(integers.tobytes() + floats.tobytes())
+        self._cells.append(_cells_of(number))
+        values = sorted(number.values.items())
+        listed = [v for v, _ in values], [c for _, c in values]
+        row = [list(number.grid), number.clamped, *listed, len(self._cells[-1])]
+        return [*row, self.hashes(number.unlisted)] if number.unlisted else row
+
+    def hashes(self, unlisted: HyperLogLog) -> int:
+        """Add hashes and return their size."""
+        return self.more(hyperloglog.pack(unlisted, 0))
+
+    def more(self, packed: bytes) -> int:
+        """Add bytes and return how many."""
+        self._more.append(packed)
+        return len(packed)
+
+    def joined(self) -> bytes:
+        return b"".join(self._tables + self._cells + self._more)
+
+
+def _cells_of(number: NumberState) -> bytes:
+    if number.packed is not None:
+        return number.packed.tobytes()
+    cells = np.empty(sparse.packed_bound(len(number.cells)), np.uint8)
+    return cells[: sparse.pack_counts(number.cells, cells)].tobytes()
+
+
+def _pack_feature(name: str, feature: FeatureState, blobs: _Blobs) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "rest": [feature.nulls, feature.mistyped]}
+    if feature.is_vector:
+        row["vector"] = True
+    if feature.number:
+        row["number"] = blobs.number(feature.number)
+    if feature.cosine:
+        row["cosine"] = blobs.number(feature.cosine)
+    if feature.category:
+        category = feature.category
+        row["category"] = [dict(sorted(category.counts.items())), category.uncertain]
+        if category.unlisted:
+            row["category"].append(blobs.hashes(category.unlisted))
+    if feature.arrays:
+        row["arrays"] = blobs.more(vectors.pack(feature.arrays, 0))
+    return row
+
+
+def _pack_joint(joint: JointState, blobs: _Blobs) -> dict[str, Any]:
+    return {
+        "names": list(joint.names),
+        "scales": joint.scales.tolist(),
+        "events": [joint.events, joint.apart],
+        "sizes": [
+            blobs.more(rows.pack(joint.sample, 0)),
+            blobs.more(covariance.pack(joint.pairs, 0)),
+        ],
+    }
 
 
 def _seal(head: bytes, blob: bytes) -> bytes:
@@ -115,23 +184,14 @@ def _seal(head: bytes, blob: bytes) -> bytes:
     return MAGIC + bytes([VERSION]) + crc32(body).to_bytes(4, "little") + body
 
 
-def _pack_number(number: NumberState) -> tuple[list[Any], bytes, bytes]:
-    m = number.moments
-    integers = np.concatenate([m.count, m.kinds[0], m.zeros])
-    floats = np.concatenate([m.shift, folded(m)[0], m.low, m.high])
-    cells = np.empty(sparse.packed_bound(len(number.cells)), np.uint8)
-    size = sparse.pack_counts(number.cells, cells)
-    values = sorted(number.values.items())
-    row = [list(number.grid), number.clamped, [v for v, _ in values], [c for _, c in values], size]
-    return row, integers.tobytes() + floats.tobytes(), cells[:size].tobytes()
-
-
 def read(raw: bytes) -> Partial | Marker:
     """The partial or marker in a message. Raises FormatError naming what is wrong with it."""
     if raw[:3] != MAGIC or len(raw) < HEAD_AT:
         raise FormatError(f"not a partial: {len(raw)} bytes beginning with {raw[:3]!r}")
-    if raw[3] != VERSION:
-        raise FormatError(f"partial of version {raw[3]}; this release reads {VERSION}")
+    if raw[3] not in READS:
+        raise FormatError(
+            f"partial of version {raw[3]}; this release reads {READS[0]} to {VERSION}"
+        )
     if crc32(raw[8:]) != int.from_bytes(raw[4:8], "little"):
         raise FormatError("partial is damaged: its checksum does not match")
     end = HEAD_AT + int.from_bytes(raw[8:12], "little")
@@ -149,17 +209,18 @@ def read(raw: bytes) -> Partial | Marker:
 
 def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
     state = WindowState(*head["events"], *head.get("apart", ()))
-    rows = [row for row in head["features"] if "number" in row]
-    numbers = iter(_unpack_numbers([row["number"] for row in rows], blob))
+    numbers = [
+        row[kind] for row in head["features"] for kind in ("number", "cosine") if kind in row
+    ]
+    more = _Reader(blob, numbers)
     for row in head["features"]:
-        nulls, mistyped = row["rest"]
-        state.features[row["name"]] = FeatureState(
-            next(numbers) if "number" in row else None,
-            CategoryState(*row["category"]) if "category" in row else None,
-            nulls,
-            mistyped,
-            row.get("vector", False),
-        )
+        state.features[row["name"]] = _unpack_feature(row, more)
+    state.attributions = {
+        name: (count, inf if total is None else total)
+        for name, (count, total) in head.get("attributions", {}).items()
+    }
+    if "joint" in head:
+        state.joint = _unpack_joint(head["joint"], more)
     source, pane, part = head["at"]
     return Partial(
         stream=Stream(*head["stream"]),
@@ -174,13 +235,65 @@ def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
     )
 
 
-def _unpack_numbers(rows: list[list[Any]], blob: NDArray[np.uint8]) -> Iterator[NumberState]:
-    """The numeric features of a partial; their cells stay packed until somebody asks for them."""
-    end = MOMENTS_BYTES * len(rows)
-    table = blob[:end].reshape(len(rows), MOMENTS_BYTES)
+class _Reader:
+    """Takes from the blobs what was put there, in the same order."""
+
+    def __init__(self, blob: NDArray[np.uint8], numbers: list[list[Any]]) -> None:
+        self._blob = blob
+        sizes = [row[4] for row in numbers]
+        self._at = MOMENTS_BYTES * len(numbers) + sum(sizes)
+        self._numbers = _unpack_numbers(numbers, blob)
+
+    def number(self, row: list[Any]) -> NumberState:
+        """The next number; its cells stay packed until somebody asks for them."""
+        number = next(self._numbers)
+        if len(row) > 5:
+            number.unlisted = self.hashes(row[5])
+        return number
+
+    def hashes(self, size: int) -> HyperLogLog:
+        return hyperloglog.unpack(self.more(size))
+
+    def more(self, size: int) -> NDArray[np.uint8]:
+        """The next bytes of the last part."""
+        self._at += size
+        return self._blob[self._at - size : self._at]
+
+
+def _unpack_feature(row: dict[str, Any], more: _Reader) -> FeatureState:
+    feature = FeatureState(nulls=row["rest"][0], mistyped=row["rest"][1])
+    feature.is_vector = row.get("vector", False)
+    if "number" in row:
+        feature.number = more.number(row["number"])
+    if "cosine" in row:
+        feature.cosine = more.number(row["cosine"])
+    if "category" in row:
+        counts, uncertain, *sizes = row["category"]
+        feature.category = CategoryState(dict(counts), uncertain)
+        for size in sizes:
+            feature.category.unlisted = more.hashes(size)
+    if "arrays" in row:
+        feature.arrays = vectors.unpack(more.more(row["arrays"]))
+    return feature
+
+
+def _unpack_joint(body: dict[str, Any], more: _Reader) -> JointState:
+    names, scales = tuple(body["names"]), np.array(body["scales"], np.float64)
+    sample = rows.unpack(more.more(body["sizes"][0]))
+    pairs = covariance.unpack(more.more(body["sizes"][1]))
+    d = len(names)
+    if scales.shape != (d, 2) or sample.values.shape[2] != d or pairs.sums.shape[1] != d:
+        raise FormatError(f"partial cannot be read: {d} names stand beside other numbers of values")
+    return JointState(names, scales, sample, pairs, *body["events"])
+
+
+def _unpack_numbers(number_rows: list[list[Any]], blob: NDArray[np.uint8]) -> Iterator[NumberState]:
+    """The numbers of a partial; their cells stay packed until somebody asks for them."""
+    end = MOMENTS_BYTES * len(number_rows)
+    table = blob[:end].reshape(len(number_rows), MOMENTS_BYTES)
     integers = table[:, : 8 * INTEGERS].copy().view(np.int64)
     floats = table[:, 8 * INTEGERS :].copy().view(np.float64)
-    for i, (grid, clamped, values, counts, size) in enumerate(rows):
+    for i, (grid, clamped, values, counts, size, *_) in enumerate(number_rows):
         packed = blob[end : end + size]
         if len(packed) != size:
             raise FormatError("partial cannot be read: it ends early")

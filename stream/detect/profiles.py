@@ -1,6 +1,6 @@
 """Profiles: training data in, a `Reference` out; and a reference as JSON, and back.
 
-In    runs of columns of training events, or a JSON document of schema driftline.reference/1
+In    runs of columns of training events, or a JSON document of schema driftline.reference/2 or /1
 Out   `Reference` with grids, vocabularies and exact deciles
 Not   reading files of events (replay/sources.py), where profiles are kept (bus/reference_store.py)
 
@@ -11,10 +11,12 @@ bytes per number.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,11 @@ import orjson
 from numpy.typing import NDArray
 
 from kernels.missing import MISTYPED_BITS, NULL_BITS
-from kernels.sketches import logbins, moments
+from kernels.sketches import covariance, logbins, moments, rows, vectors
 from kernels.sketches.moments import Moments
+from stream.detect.ingest import attributions
+from stream.detect.ingest.arrays import ArraySketch
+from stream.detect.ingest.attributions import AttributionSketch
 from stream.detect.ingest.columns import (
     MISTYPED_CODE,
     NULL_CODE,
@@ -32,8 +37,10 @@ from stream.detect.ingest.columns import (
     numbers_of,
     texts_of,
 )
+from stream.detect.ingest.joint import joint_sketch
+from stream.detect.joint import WINDOW_ROWS, JointState
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
-from stream.detect.specs import FeatureSpec
+from stream.detect.specs import FeatureSpec, ModelSpec
 from stream.detect.states import (
     ONE_ROW,
     CategoryState,
@@ -44,7 +51,8 @@ from stream.detect.states import (
 )
 from stream.errors import FormatError
 
-SCHEMA = "driftline.reference/1"
+SCHEMA = "driftline.reference/2"
+FIRST_SCHEMA = "driftline.reference/1"  # without arrays, attributions and features side by side
 NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
 
 
@@ -52,11 +60,12 @@ NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard 
 class _Feature:
     """What was seen of a feature so far."""
 
-    numbers: list[NDArray[np.float64]] = field(default_factory=list)
+    numbers: list[NDArray[np.float64]] = field(default_factory=list)  # one per event of a run
     texts: Counter[str] = field(default_factory=Counter)
     nulls: int = 0
     mistyped: int = 0
-    arrays: int = 0
+    norms: int = 0
+    arrays: ArraySketch | None = None
 
 
 class ProfileBuilder:
@@ -73,14 +82,24 @@ class ProfileBuilder:
         self._kinds = {f"feature.{spec.name}": spec.kind for spec in specs}
         self._events = 0
         self._features: dict[str, _Feature] = {}
+        self._attributions = AttributionSketch(1)
+        self._runs: list[Columns] = []  # of numbers alone, with the ids of their events
 
     def add(self, run: Columns) -> None:
         """Add a run of events."""
         self._events += len(run.rows)
+        slots, beside = np.zeros(len(run.rows), np.int32), dict[str, Column]()
         for name, column in run.columns.items():
-            if not name.startswith("service."):
-                add = _add_categories if self._kinds.get(name) == "category" else _add
-                add(self._features.setdefault(name, _Feature()), column)
+            if name.startswith(attributions.PREFIX):
+                self._attributions.update(name, slots, numbers_of(column))
+            elif not name.startswith("service."):
+                feature = self._features.setdefault(name, _Feature())
+                if self._kinds.get(name) == "category":
+                    _add_categories(feature, column)
+                else:
+                    _add(feature, column)
+                    beside[name] = Column(feature.numbers[-1], None, [], None)
+        self._runs.append(replace(run, columns=beside))
 
     def build(self) -> Reference:
         """The reference of all events added. Raises FormatError if there are none."""
@@ -90,11 +109,13 @@ class ProfileBuilder:
         edges = {}
         for name, feature in sorted(self._features.items()):
             numbers = np.concatenate([*feature.numbers, np.empty(0)])
+            numbers = numbers[~np.isnan(numbers)]
             is_number = len(numbers) >= feature.texts.total()
             if (kind := self._kinds.get(name)) is not None:
                 is_number = kind != "category"
             known = FeatureState(nulls=feature.nulls, mistyped=feature.mistyped)
-            known.is_vector = feature.arrays > 0
+            known.is_vector = feature.norms > 0
+            known.arrays = feature.arrays.state(0) if feature.arrays else None
             if is_number:
                 known.number, edges[name] = _number(numbers)
                 known.mistyped += feature.texts.total()
@@ -102,9 +123,19 @@ class ProfileBuilder:
                 known.category = CategoryState(dict(sorted(feature.texts.items())))
                 known.mistyped += len(numbers)
             state.features[name] = known
+        state.attributions = self._attributions.state(0)
         reference = Reference("", self._model, self._version, state, edges)
+        state.joint = self._joint(reference)
         reference.id = content_id(reference)
         return reference
+
+    def _joint(self, reference: Reference) -> JointState | None:
+        sketch = joint_sketch(1, ModelSpec(name=self._model), reference, WINDOW_ROWS)
+        if sketch is None:
+            return None
+        for run in self._runs:
+            sketch.update(np.zeros(len(run.rows), np.int32), run)
+        return sketch.state(0)
 
 
 def _add_categories(feature: _Feature, column: Column) -> None:
@@ -127,11 +158,14 @@ def _add(feature: _Feature, column: Column) -> None:
     if column.norms is not None:
         is_norm = column.norms.view(np.uint64) != MISTYPED_BITS
         numbers = np.where(is_norm, column.norms, numbers)
-        feature.arrays += int(np.count_nonzero(~np.isnan(column.norms)))
+        feature.norms += int(np.count_nonzero(~np.isnan(column.norms)))
+    if column.arrays is not None:
+        feature.arrays = feature.arrays or ArraySketch(1, np.empty(0))
+        feature.arrays.update(np.zeros(len(column.arrays.rows), np.int32), column.arrays)
     bits = numbers.view(np.uint64)
     feature.nulls += int((bits == NULL_BITS).sum())
     feature.mistyped += int((bits == MISTYPED_BITS).sum())
-    feature.numbers.append(numbers[~np.isnan(numbers)])
+    feature.numbers.append(numbers)
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # near the largest and least float
@@ -168,17 +202,17 @@ def _grid(finite: NDArray[np.float64]) -> Grid:
     return Grid(float(anchor), float(1 / scale))
 
 
-def content_id(reference: Reference) -> str:
+def content_id(reference: Reference, schema: str = SCHEMA) -> str:
     """A short id of what the reference says."""
-    body = to_document(reference)
+    body = to_document(reference, schema)
     del body["id"]
     return blake2b(orjson.dumps(body), digest_size=8).hexdigest()
 
 
-def to_document(reference: Reference) -> dict[str, Any]:
+def to_document(reference: Reference, schema: str = SCHEMA) -> dict[str, Any]:
     """The reference as a JSON document."""
-    return {
-        "schema": SCHEMA,
+    body = {
+        "schema": schema,
         "id": reference.id,
         "model": reference.model,
         "version": reference.version,
@@ -188,6 +222,31 @@ def to_document(reference: Reference) -> dict[str, Any]:
             for name, feature in sorted(reference.state.features.items())
         },
     }
+    if schema != FIRST_SCHEMA:
+        body["attributions"] = dict(sorted(reference.state.attributions.items()))
+        joint = reference.state.joint
+        body["joint"] = _joint_document(joint) if joint else None
+    return body
+
+
+def _joint_document(joint: JointState) -> dict[str, Any]:
+    return {
+        "names": list(joint.names),
+        "scales": joint.scales.tolist(),
+        "events": joint.events,
+        "rows": b64encode(rows.pack(joint.sample, 0)).decode(),
+        "covariance": b64encode(covariance.pack(joint.pairs, 0)).decode(),
+    }
+
+
+def _read_joint(body: dict[str, Any]) -> JointState:
+    sample = rows.unpack(b64decode(body["rows"]))
+    pairs = covariance.unpack(b64decode(body["covariance"]))
+    scales = np.array(body["scales"], np.float64)
+    d = len(body["names"])
+    if scales.shape != (d, 2) or sample.values.shape[2] != d or pairs.sums.shape[1] != d:
+        raise ValueError(f"{d} names stand beside other numbers of values")
+    return JointState(tuple(body["names"]), scales, sample, pairs, body["events"])
 
 
 def _feature_document(feature: FeatureState, edges: NDArray[np.float64]) -> dict[str, Any]:
@@ -211,14 +270,16 @@ def _feature_document(feature: FeatureState, edges: NDArray[np.float64]) -> dict
         }
     if feature.category is not None:
         body["category"] = feature.category.counts
+    if feature.arrays is not None:
+        body["arrays"] = b64encode(vectors.pack(feature.arrays, 0)).decode()
     return body
 
 
 def from_document(document: Any) -> Reference:
     """The reference in a JSON document. Raises FormatError naming what is wrong."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else None
-        raise FormatError(f"not a reference: schema is {found!r}, {SCHEMA} is read")
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema not in (SCHEMA, FIRST_SCHEMA):
+        raise FormatError(f"not a reference: schema is {schema!r}, {SCHEMA} is read")
     try:
         state, edges = WindowState(events=document["events"]), {}
         for name, body in document["features"].items():
@@ -229,11 +290,16 @@ def from_document(document: Any) -> Reference:
                 edges[name] = np.array(body["number"]["edges"], np.float64)
             if "category" in body:
                 feature.category = CategoryState(dict(body["category"]))
+            if "arrays" in body:
+                feature.arrays = vectors.unpack(b64decode(body["arrays"]))
             state.features[name] = feature
+        attributed = document.get("attributions", {})
+        state.attributions = {n: (k, inf if t is None else t) for n, (k, t) in attributed.items()}
+        state.joint = _read_joint(document["joint"]) if document.get("joint") else None
         reference = Reference(document["id"], document["model"], document["version"], state, edges)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FormatError(f"reference cannot be read: {type(error).__name__} {error}") from None
-    if content_id(reference) != reference.id:
+    if content_id(reference, schema) != reference.id:
         raise FormatError(f"reference {reference.id} is damaged: its content has another id")
     return reference
 

@@ -12,12 +12,13 @@ snapped to borders of sketch cells, where counts are exact too.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sketches import logbins
+from kernels.sketches import covariance, logbins, vectors
 from stream.detect.states import RAW, FeatureState, Grid, NumberState, WindowState
 
 VOCABULARY_SIZE = 512  # a number with more distinct values in the reference is taken as continuous
@@ -67,6 +68,11 @@ class Reference:
         feature = self.feature(name)
         return sorted(feature.category.counts) if feature and feature.category else []
 
+    def mean_array(self, name: str) -> NDArray[np.float64]:
+        """Mean of the arrays of a feature (d,); empty if it has none."""
+        feature = self.feature(name)
+        return vectors.means(feature.arrays, 0) if feature and feature.arrays else np.empty(0)
+
     def edges_of(self, name: str) -> NDArray[np.float64]:
         """Inner edges of a numeric feature; empty if it has no value in the reference."""
         if name not in self.edges:
@@ -74,6 +80,16 @@ class Reference:
             number = feature.number if feature else None
             self.edges[name] = inner_edges(number) if number else np.empty(0)
         return self.edges[name]
+
+
+def joint_names(reference: Reference, without: Collection[str] = ()) -> tuple[str, ...]:
+    """The features that are kept side by side: numbers by name, two at least, `MOST` at most."""
+    names = [
+        name
+        for name in sorted(reference.state.features)
+        if name.startswith("feature.") and name not in without and reference.kind(name) == "number"
+    ]
+    return tuple(names[: covariance.MOST]) if len(names) > 1 else ()
 
 
 def inner_edges(number: NumberState) -> NDArray[np.float64]:

@@ -27,6 +27,10 @@ def key_of(secret: str) -> Key:
     return np.uint64(first), np.uint64(second)
 
 
+SECRET = "driftline"  # what is hashed with if the configuration says nothing else
+DEFAULT_KEY = key_of(SECRET)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpec:
     """How event time is cut and when a pane is complete; the same for every model on a topic."""
@@ -119,7 +123,7 @@ class DetectorSpec:
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     default: ModelSpec = field(default_factory=lambda: ModelSpec(name="*"))  # for models not named
     config_hash: str = ""
-    hash_secret: str = "driftline"  # what ids and sampled rows are hashed with
+    hash_secret: str = SECRET  # what ids and sampled rows are hashed with
 
     @property
     def hash_key(self) -> Key:

@@ -17,8 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import sparse
-from kernels.sketches import logbins, moments
+from kernels.hashing import Key, hash_floats, hash_texts
+from kernels.sketches import hyperloglog, logbins, moments, vectors
+from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments
+from kernels.sketches.vectors import Vectors
+from stream.detect.joint import JointState
 
 ONE_ROW = np.zeros(1, np.int32)
 MIXED_SHARE = 0.5  # of the typed values: the more frequent type is a feature's kind
@@ -61,6 +65,7 @@ class NumberState:
     clamped   values outside the grid, counted in its outermost cells
     values    exact counts of values of the reference's vocabulary, a subset of the cells
     packed    (k,) the cells as kernels/sparse.py packs them; merging needs no more than this
+    unlisted  hashes of values that are not in `values`; None if there are none
     """
 
     moments: Moments
@@ -69,6 +74,7 @@ class NumberState:
     clamped: int = 0
     values: dict[float, int] = field(default_factory=dict)
     packed: NDArray[np.uint8] | None = None
+    unlisted: HyperLogLog | None = None
 
     @property
     def cells(self) -> NDArray[np.int64]:
@@ -94,6 +100,19 @@ class NumberState:
     def is_atomic(self) -> bool:
         """Whether every value is counted one by one."""
         return bool(self.values) and sum(self.values.values()) == self.count
+
+    def distinct(self, key: Key) -> int | None:
+        """How many values are different: exact if atomic, else within hyperloglog.GUARANTEE.
+
+        key  what values were hashed with; None if nothing is known of values not listed
+        """
+        if self.is_atomic or not self.count:
+            return len(self.values)
+        if self.unlisted is None:
+            return None
+        hashes = np.zeros(len(self.values), np.uint64)
+        hash_floats(np.array(list(self.values), np.float64), key, hashes)
+        return _distinct(self.unlisted, hashes)
 
     @np.errstate(over="ignore", invalid="ignore")
     def quantiles(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,6 +193,7 @@ class NumberState:
         self.clamped += other.clamped
         for value, count in other.values.items():
             self.values[value] = self.values.get(value, 0) + count
+        self.unlisted = _either(self.unlisted, other.unlisted)
 
     def cells_on(self, grid: Grid) -> NDArray[np.int64]:
         """The counts of the cells of another grid."""
@@ -187,6 +207,24 @@ class NumberState:
         return moved
 
 
+def _either(one: HyperLogLog | None, other: HyperLogLog | None) -> HyperLogLog | None:
+    """What came on either side; `one` is changed in place, `other` is not."""
+    if other is None:
+        return one
+    if one is None:
+        one = hyperloglog.empty(1)
+    hyperloglog.merge(one, ONE_ROW, other)
+    return one
+
+
+def _distinct(unlisted: HyperLogLog, listed: NDArray[np.uint64]) -> int:
+    """Estimate of how many hashes are in either."""
+    both = hyperloglog.empty(1)
+    hyperloglog.merge(both, ONE_ROW, unlisted)
+    hyperloglog.update(both, np.zeros(len(listed), np.int32), listed)
+    return max(round(hyperloglog.distinct(both, 0)), len(listed))
+
+
 def rescale(state: Moments, ratio: float) -> Moments:
     """The same moments with deviations counted in units 1/ratio times as large."""
     return state._replace(sums=state.sums * ratio ** np.arange(1, 5)[:, None])
@@ -198,10 +236,12 @@ class CategoryState:
 
     counts      by value; exact for the reference's vocabulary, heavy hitters for the rest
     uncertain   events that heavy hitters may have counted under a wrong value
+    unlisted    hashes of values outside the reference's vocabulary; None if there are none
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     uncertain: int = 0
+    unlisted: HyperLogLog | None = None
 
     @property
     def count(self) -> int:
@@ -213,6 +253,19 @@ class CategoryState:
         for value, count in other.counts.items():
             self.counts[value] = self.counts.get(value, 0) + count
         self.uncertain += other.uncertain
+        self.unlisted = _either(self.unlisted, other.unlisted)
+
+    def distinct(self, key: Key) -> int | None:
+        """How many values are different: exact while none is uncertain; key as for numbers."""
+        if not self.uncertain:
+            return len(self.counts)
+        if self.unlisted is None:
+            return None
+        texts = [text.encode() for text in self.counts]
+        hashes = np.zeros(len(texts), np.uint64)
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        hash_texts(np.frombuffer(b"".join(texts), np.uint8), ends, key, hashes)
+        return _distinct(self.unlisted, hashes)
 
 
 @dataclass(slots=True)
@@ -221,6 +274,8 @@ class FeatureState:
 
     nulls     JSON null
     mistyped  values that are no number, text or array, and texts where a number is due
+    arrays    one slot: the dimensions of its arrays
+    cosine    of each array and the mean array of the reference
     """
 
     number: NumberState | None = None
@@ -228,6 +283,8 @@ class FeatureState:
     nulls: int = 0
     mistyped: int = 0
     is_vector: bool = False  # the number is the length of an array
+    arrays: Vectors | None = None
+    cosine: NumberState | None = None
 
     @property
     def kind(self) -> str:
@@ -260,6 +317,14 @@ class FeatureState:
         self.nulls += other.nulls
         self.mistyped += other.mistyped
         self.is_vector |= other.is_vector
+        if other.arrays:
+            known = self.arrays or vectors.empty(1, 0)
+            self.arrays = vectors.grow(known, 1, other.arrays.sums.shape[1])
+            vectors.merge(self.arrays, ONE_ROW, other.arrays)
+        if other.cosine:
+            if self.cosine is None:
+                self.cosine = NumberState.empty(other.cosine.grid)
+            self.cosine.merge(other.cosine)
 
 
 @dataclass(slots=True)
@@ -271,6 +336,8 @@ class WindowState:
     unkept      events whose repetition would not be seen: there were too many ids
     dropped     values left out because the model had too many features
     features    "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
+    attributions  by feature: values, and the sum of their magnitudes
+    joint       numeric features side by side; None without a reference, or with fewer than two
     """
 
     events: int = 0
@@ -280,6 +347,8 @@ class WindowState:
     unkept: int = 0
     dropped: int = 0
     features: dict[str, FeatureState] = field(default_factory=dict)
+    attributions: dict[str, tuple[int, float]] = field(default_factory=dict)
+    joint: JointState | None = None
 
     def merge(self, other: WindowState) -> None:
         """Add other."""
@@ -291,3 +360,10 @@ class WindowState:
         self.dropped += other.dropped
         for name, state in other.features.items():
             self.features.setdefault(name, FeatureState()).merge(state)
+        for name, (count, total) in other.attributions.items():
+            known, sum_of_known = self.attributions.get(name, (0, 0.0))
+            self.attributions[name] = known + count, sum_of_known + total
+        if other.joint:
+            if self.joint is None:
+                self.joint = JointState.empty(other.joint.names, other.joint.scales)
+            self.joint.merge(other.joint)

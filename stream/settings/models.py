@@ -55,9 +55,10 @@ def detector_settings(
             references[name] = training
     spec = DetectorSpec(
         time=windows.time_spec(mistakes),
-        limits=LimitSpec(**limits.model_dump()),
+        limits=LimitSpec(**limits.model_dump(exclude={"hash_key"})),
         models=models,
         default=_default_model(defaults, windows),
+        hash_secret=limits.hash_key,
     )
     return replace(spec, config_hash=config_hash(spec)), references
 

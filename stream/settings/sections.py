@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from stream.detect.specs import SECRET
 from stream.settings import units, words
 from stream.settings.mistakes import Section
 
@@ -232,6 +233,7 @@ class LimitsSection(Section):
     max_models: Annotated[int, _whole(0, 1_000_000)] = 1_000
     max_versions: Annotated[int, _whole(1, 100_000)] = 100
     max_ids: Annotated[int, _whole(1, 16_777_216)] = 262_144
+    hash_key: Text = SECRET
 
 
 class ModelSection(Section):

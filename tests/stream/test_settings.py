@@ -101,6 +101,13 @@ def test_limits_of_features_hold_beside_written_rules(write: Write) -> None:
     ]
 
 
+def test_the_hash_key_is_the_detectors_and_changes_its_hash(write: Write) -> None:
+    plain, keyed = load(write("{}")).detector, load(write("limits: {hash_key: s3}")).detector
+    assert (plain.hash_secret, keyed.hash_secret) == ("driftline", "s3")
+    assert keyed.hash_key != plain.hash_key
+    assert keyed.config_hash != plain.config_hash
+
+
 def test_a_written_rule_replaces_the_limit_rule_of_its_name(write: Write) -> None:
     text = 'features: {x: {range: [0, 1]}}\nrules: [{name: range, measure: psi, "on": x}]'
     assert [rule.measure for rule in load(write(model(text))).detector.model("m").rules] == ["psi"]

@@ -35,12 +35,15 @@ def events_of(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
     plain = _arrays("columns.", {name: columns.get(name) for name in PLAIN}, ids)
     outputs = _arrays("columns.", {name: columns.get(name) for name in OUTPUTS}, ids)
     values = _arrays("columns.features.", features, ids)
+    contributed = object_or_none("columns.attributions", columns.get("attributions")) or {}
+    shares = _arrays("columns.attributions.", contributed, ids)
     common: dict[str, Any] = {name: batch[name] for name in ("model", "version") if name in batch}
     n = len(ids or ())
-    rows = _rows(plain, n), _rows(outputs, n), _rows(values, n)
+    rows = _rows(plain, n), _rows(outputs, n), _rows(values, n), _rows(shares, n)
+    names = "prediction", "features", "attributions"
     return (
-        {**common, **event, "prediction": prediction or None, "features": inputs}
-        for event, prediction, inputs in zip(*rows, strict=True)
+        {**common, **event, **dict(zip(names, (prediction or None, *parts), strict=True))}
+        for event, prediction, *parts in zip(*rows, strict=True)
     )
 
 

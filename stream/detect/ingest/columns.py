@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from kernels.decode import columns as kernel
 from kernels.hashing import Key, hash_texts
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, NULL, NULL_BITS
+from stream.detect.ingest.arrays import Arrays, arrays_of
 from stream.detect.specs import LimitSpec
 
 NULL_CODE, ABSENT_CODE = kernel.NULL_CODE, kernel.ABSENT_CODE  # codes of what is not a text
@@ -35,12 +35,14 @@ class Column:
     numbers  (n,)  float64, missing kinds as NaN payloads
     codes    (n,)  int32 into `texts`, or one of the negative codes
     norms    (n,)  float64 Euclidean lengths of arrays of numbers, missing as in `numbers`
+    arrays   those arrays themselves
     """
 
     numbers: NDArray[np.float64] | None
     codes: NDArray[np.int32] | None
     texts: list[str]
     norms: NDArray[np.float64] | None
+    arrays: Arrays | None = None
 
 
 @dataclass(slots=True)
@@ -50,7 +52,8 @@ class Columns:
     ids        (n,)  uint64, keyed hashes of the event ids (kernels/hashing.py)
     rows       (n,)  position of each event among all events of the batch
     errors     (n,)  bool, status is "error"
-    columns          "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
+    columns          "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms",
+                     "attribution.NAME"
     segments         columns of what events say of their segment, by name
     """
 
@@ -130,29 +133,17 @@ def _mixed(values: Sequence[Any], kinds: set[type], limits: LimitSpec) -> Column
         elif value is None or value is ABSENT_MARK:
             numbers[i] = norms[i] = NULL if value is None else ABSENT
             codes[i] = NULL_CODE if value is None else ABSENT_CODE
-        elif kind is list:
-            norms[i] = _norm(value)
     codes, texts = shortened(codes, list(known), limits.max_text)
+    arrays = arrays_of(values) if list in kinds else None
+    if arrays is not None:
+        norms[arrays.rows] = arrays.norms()
     return Column(
         numbers if kinds & {float, int} or not known else None,
         codes if known else None,
         texts,
         norms if list in kinds else None,
+        arrays,
     )
-
-
-def _norm(values: list[Any]) -> float:
-    """Euclidean length; NaN for an array with null in it, MISTYPED for anything but numbers."""
-    try:
-        return sqrt(sum(v * v for v in values if type(v) is not bool or 1 / 0))
-    except OverflowError:
-        return float("inf")
-    except (TypeError, ZeroDivisionError):
-        return float("nan") if _only_nulls_besides_numbers(values) else float(MISTYPED)
-
-
-def _only_nulls_besides_numbers(values: list[Any]) -> bool:
-    return all(v is None or type(v) is float or type(v) is int for v in values)
 
 
 def texts_of(column: Column) -> tuple[NDArray[np.int32], list[str]]:

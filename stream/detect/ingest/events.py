@@ -34,9 +34,7 @@ from stream.detect.ingest.fields import (
     refuse_missing,
     refuse_wrong,
 )
-from stream.detect.specs import LimitSpec, key_of
-
-DEFAULT_KEY = key_of("driftline")  # where ids are read but nothing is kept
+from stream.detect.specs import DEFAULT_KEY, LimitSpec
 
 
 class Messages(NamedTuple):
@@ -93,6 +91,7 @@ class _Run:
     ids: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     features: list[dict[str, Any]] = field(default_factory=list)
+    attributions: list[dict[str, Any]] = field(default_factory=list)
     scores: list[Any] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     latencies: list[Any] = field(default_factory=list)
@@ -176,7 +175,11 @@ class Reader:
         features = get("features")
         if type(features) is not dict:
             features = object_or_none("features", features) or {}
-        self._check_features(features)
+        self._check_count("features", features)
+        attributions = get("attributions")
+        if attributions is not None:
+            attributions = object_or_none("attributions", attributions) or {}
+            self._check_count("attributions", attributions)
         score, label = prediction(get("prediction"))
         latency = number("latency_ms", get("latency_ms", ABSENT_MARK), "a number of milliseconds")
         segment = get("segment")
@@ -195,6 +198,7 @@ class Reader:
         self._offsets.append(offset)
         run.ids.append(event_id)
         run.features.append(features)
+        run.attributions.append(attributions or {})
         run.scores.append(score)
         run.labels.append(label)
         run.latencies.append(latency)
@@ -209,17 +213,19 @@ class Reader:
             refuse_missing(name)
         refuse_wrong(name, value, f"a string of 1 to {self._limits.max_text} characters")
 
-    def _check_features(self, features: dict[str, Any]) -> None:
+    def _check_count(self, name: str, features: dict[str, Any]) -> None:
         if len(features) > self._limits.max_features:
             raise Refused(
                 "too_many_features",
-                field="features",
-                detail=f"{len(features)} features, at most {self._limits.max_features}",
+                field=name,
+                detail=f"{len(features)} {name}, at most {self._limits.max_features}",
             )
 
     def _close_runs(self) -> None:
         for run in self._open.values():
             values = _transpose(run.features, "feature.")
+            if any(run.attributions):
+                values |= _transpose(run.attributions, "attribution.")
             outputs = (
                 ("prediction.score", run.scores),
                 ("prediction.label", run.labels),

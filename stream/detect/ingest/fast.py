@@ -20,12 +20,13 @@ from kernels.decode import tables as t
 from kernels.decode import values as cell
 from kernels.hashing import Key
 from kernels.missing import ABSENT
+from stream.detect.ingest.arrays import together
 from stream.detect.ingest.blocks import Block, block_of
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.ingest.columns import ABSENT_CODE, Column, Columns, shortened
-from stream.detect.ingest.events import DEFAULT_KEY, Decoded, Messages, Reader
-from stream.detect.ingest.scanner import FEATURE, OUTPUTS, Scanned, Scanner
-from stream.detect.specs import LimitSpec
+from stream.detect.ingest.events import Decoded, Messages, Reader
+from stream.detect.ingest.scanner import OUTPUTS, PREFIXES, Scanned, Scanner
+from stream.detect.specs import DEFAULT_KEY, LimitSpec
 
 _NUMBER, _TEXT, _VECTOR = 1 << cell.NUMBER, 1 << cell.TEXT, 1 << cell.VECTOR
 _APART = 8  # values between columns: arrays that begin at the same place of a page evict each other
@@ -74,6 +75,9 @@ class FastReader:
         scanner = self._scanner
         records = scanned.events[which]
         columns, segments = self._columns(scanned.events, which)
+        for name, pieces in scanned.arrays.items():
+            if name in columns:
+                columns[name].arrays = together(pieces, which)
         outputs = {name: columns.pop(name) for name in OUTPUTS if name in columns}
         return Columns(
             scanner.text(pair >> 32),
@@ -100,15 +104,15 @@ class FastReader:
         self._plans[keys] = np.array(plans, np.int64).reshape(-1, 3)
         kernel.fill(base, scanner.cells, which, self._plans)
         columns: dict[str, Column] = {}
+        shares: dict[str, Column] = {}
         segments: dict[str, Column] = {}
+        levels = {t.SEGMENT: segments, t.ATTRIBUTION: shares}
         names = {number: name for name, number in OUTPUTS.items()}
         for key, parts in zip(keys, made, strict=True):
             level, name = scanner.name(key)
-            into = segments if level == t.SEGMENT else columns
-            into[names.get(key) or (FEATURE + name if level == t.FEATURES else name)] = (
-                self._column(*parts)
-            )
-        return columns, segments
+            into = levels.get(level, columns)
+            into[names.get(key) or PREFIXES.get(level, "") + name] = self._column(*parts)
+        return columns | shares, segments
 
     def _empty_columns(self, n: int, kinds: list[int], counts: list[int]) -> Iterator[_Parts]:
         """Arrays for the columns of a run of n events, filled where not every event has a value."""

@@ -109,7 +109,8 @@ class Sketchbook:
         if sketches is None or sketches.reference is not reference or sketches.is_worn:
             if len(self._current) >= self._most:
                 self._forget_unused()
-            sketches = StreamSketches(self._spec.model(model), reference, self._spec.limits)
+            spec = self._spec
+            sketches = StreamSketches(spec.model(model), reference, spec.limits, spec.hash_key)
             self._current[model, version] = sketches
         return sketches
 

@@ -10,7 +10,7 @@ fetch finds them by one comparison. What it knows changes its speed, never its r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from kernels.decode import values as cell
 from kernels.hashing import Key
 from kernels.memory import PADDING
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
+from stream.detect.ingest import attributions
+from stream.detect.ingest.arrays import Arrays
 from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.columns import ABSENT_CODE, NULL_CODE, Column, Columns
 from stream.detect.ingest.events import Decoded
@@ -36,7 +38,7 @@ OUTPUTS = {
     "prediction.label": t.LABEL,
     "service.latency_ms": t.LATENCY,
 }
-FEATURE = "feature."
+PREFIXES = {t.FEATURES: "feature.", t.ATTRIBUTION: attributions.PREFIX}  # of columns, by level
 
 
 @dataclass(slots=True)
@@ -45,10 +47,12 @@ class Scanned:
 
     events   (n, 8) int64, records as in kernels/decode/events.py, in no order if any were absorbed
     reasons  (messages,) int8, 0 for a message that was read
+    arrays   of absorbed events, by column: which events (m,) and their arrays
     """
 
     events: NDArray[np.int64]
     reasons: NDArray[np.int8]
+    arrays: dict[str, list[tuple[NDArray[np.int64], Arrays]]] = field(default_factory=dict)
 
 
 class Scanner:
@@ -119,6 +123,10 @@ class Scanner:
         records[:, cell.MESSAGE // 8] = messages
         for run in read.runs:
             self._absorb_run(records, run)
+            for name, column in run.columns.items():
+                if column.arrays is not None:
+                    events = first + run.rows[column.arrays.rows]
+                    scanned.arrays.setdefault(name, []).append((events, column.arrays))
         words[t.EVENT_COUNT // 8] += n
         scanned.events = self._events[: first + n]
 
@@ -161,8 +169,10 @@ class Scanner:
         return bits.view(np.int64), kinds
 
     def _key_of(self, name: str) -> int:
-        found = OUTPUTS.get(name)
-        return self.key(t.FEATURES, name.removeprefix(FEATURE)) if found is None else found
+        for level, prefix in PREFIXES.items():
+            if name.startswith(prefix):
+                return self.key(level, name.removeprefix(prefix))
+        return OUTPUTS[name]
 
     def key(self, level: int, name: str) -> int:
         """The number of a key, made known if it is not."""

@@ -11,17 +11,19 @@ one; parts opened under the old one are finished there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from threading import local
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.hashing import Key
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
-from kernels.sketches import logbins, moments, values
-from kernels.sketches import numbers as fused
 from kernels.sketches.runs import Runs, runs_of
+from stream.detect.ingest import attributions
+from stream.detect.ingest.arrays import Arrays, ArraySketch
+from stream.detect.ingest.attributions import AttributionSketch
+from stream.detect.ingest.categories import CategorySketch
 from stream.detect.ingest.columns import (
     MISTYPED_CODE,
     NULL_CODE,
@@ -32,15 +34,14 @@ from stream.detect.ingest.columns import (
     numbers_of,
     texts_of,
 )
-from stream.detect.ingest.heavy import HeavyHitters
+from stream.detect.ingest.joint import joint_sketch
+from stream.detect.ingest.numbers import NumberSketch
 from stream.detect.references import Reference
-from stream.detect.specs import LimitSpec, ModelSpec
+from stream.detect.specs import DEFAULT_KEY, LimitSpec, ModelSpec
 from stream.detect.states import (
     RAW,
-    CategoryState,
     FeatureState,
     Grid,
-    NumberState,
     WindowState,
 )
 
@@ -50,125 +51,10 @@ LATENCY_GRID = Grid(0.0, 32.0)  # 1/32 ms near zero, 3 % further out, up to 524 
 
 NO_MASKS: Mapping[str, NDArray[np.bool_]] = MappingProxyType({})
 
+COSINE_GRID = Grid(1.0, 1024.0)  # fine where arrays point the way the reference does
+NOTHING = np.empty(0)
+
 Slots = NDArray[np.int32]
-
-
-class _Scratch(local):
-    """What a kernel needs besides its arguments; each thread has its own."""
-
-    def __init__(self) -> None:
-        self.arrays = fused.scratch()
-
-
-SCRATCH = _Scratch()
-
-
-class NumberSketch:
-    """Moments, cells and exact value counts of one numeric feature, a row per slot."""
-
-    def __init__(self, slots: int, grid: Grid, vocabulary: NDArray[np.float64]) -> None:
-        self.grid = grid
-        self.vocabulary = vocabulary
-        self._moments = moments.empty(slots)
-        self._cells = logbins.empty(slots)
-        self._table = values.build_table(vocabulary) if len(vocabulary) else None
-        self._values = values.empty(slots, len(vocabulary))
-
-    def grow(self, slots: int) -> None:
-        """Make room for more slots."""
-        self._moments = moments.grow(self._moments, slots)
-        self._cells = logbins.grow(self._cells, slots)
-        self._values = values.grow(self._values, slots)
-
-    def reset(self, slot: int) -> None:
-        """Empty a slot."""
-        moments.reset(self._moments, slot)
-        logbins.reset(self._cells, slot)
-        values.reset(self._values, slot)
-
-    def update(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs | None = None) -> None:
-        """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped.
-
-        runs  of the events, if a slot's values do not come with each of its events but sometimes in
-              no batch at all: then they count events, and without them the values given here
-        """
-        if runs is None:
-            runs = runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
-        grid = self.grid
-        fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.arrays)
-        if self._table is not None:
-            codes = np.empty(len(numbers), np.int32)
-            values.lookup(self._table, numbers, codes)
-            values.update(self._values, slots, codes)
-
-    def missing(self, slot: int) -> tuple[int, int]:
-        """How many nulls and mistyped values came with a slot's events."""
-        nulls, mistyped = self._moments.kinds[slot, [moments.NULLS, moments.MISTYPEDS]].tolist()
-        return nulls, mistyped
-
-    def state(self, slot: int) -> NumberState:
-        """A copy of a slot's row."""
-        row = slice(slot, slot + 1)
-        row_of = {name: array[row].copy() for name, array in self._moments._asdict().items()}
-        copied = moments.Moments(**row_of)
-        copied = copied._replace(sums=moments.unfolded(moments.folded(copied)))
-        # Which nulls and absent keys stand beside numbers depends on how batches were cut: they
-        # are counted per feature instead.
-        copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0
-        counts = self._values.counts[slot]
-        seen = np.flatnonzero(counts)
-        return NumberState(
-            copied,
-            self.grid,
-            self._cells.counts[slot].astype(np.int64),
-            int(self._cells.clamped[slot]),
-            dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True)),
-        )
-
-
-class CategorySketch:
-    """Counts of the reference's categories, and heavy hitters of all others, a row per slot."""
-
-    def __init__(self, slots: int, vocabulary: list[str], limits: LimitSpec) -> None:
-        self.vocabulary = vocabulary
-        self._code = {text: code for code, text in enumerate(vocabulary)}
-        self._limits = limits
-        size = len(vocabulary)
-        self._unseen = size
-        self._counts = values.empty(slots, size + 1)
-        self._heavy: dict[int, HeavyHitters] = {}
-
-    def grow(self, slots: int) -> None:
-        """Make room for more slots."""
-        self._counts = values.grow(self._counts, slots)
-
-    def reset(self, slot: int) -> None:
-        """Empty a slot."""
-        values.reset(self._counts, slot)
-        self._heavy.pop(slot, None)
-
-    def update(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
-        """Add categories: codes (n,) into texts, or a negative code; slot -1 is skipped."""
-        known = np.array([self._code.get(text, self._unseen) for text in texts] + [-1], np.int32)
-        mapped = known[np.maximum(codes, -1)]
-        values.update(self._counts, slots, mapped)
-        for i in np.flatnonzero((mapped == self._unseen) & (slots >= 0)).tolist():
-            slot = int(slots[i])
-            heavy = self._heavy.get(slot)
-            if heavy is None:
-                heavy = self._heavy[slot] = HeavyHitters(self._limits.max_extra_categories)
-            heavy.add(texts[codes[i]])
-
-    def state(self, slot: int) -> CategoryState:
-        """A copy of a slot's row."""
-        counts = self._counts.counts[slot]
-        seen = np.flatnonzero(counts[: self._unseen])
-        heavy = self._heavy.get(slot)
-        return CategoryState(
-            {self.vocabulary[code]: int(counts[code]) for code in seen.tolist()}
-            | (heavy.counts() if heavy else {}),
-            uncertain=heavy.uncertain if heavy else 0,
-        )
 
 
 class FeatureSketch:
@@ -180,11 +66,15 @@ class FeatureSketch:
         kind: str | None,
         number: Callable[[int], NumberSketch],
         category: Callable[[int], CategorySketch],
+        direction: NDArray[np.float64] = NOTHING,
     ) -> None:
         self._kind = kind
         self._make_number, self._make_category = number, category
+        self._direction = direction
         self.number: NumberSketch | None = None
         self.category: CategorySketch | None = None
+        self.arrays: ArraySketch | None = None
+        self.cosine: NumberSketch | None = None
         # Of values in no number sketch, nulls and others (objects); and how many arrays.
         self._untyped = np.zeros((slots, 3), np.int64)
 
@@ -192,14 +82,14 @@ class FeatureSketch:
         """Make room for more slots."""
         more = slots - len(self._untyped)
         self._untyped = np.concatenate([self._untyped, np.zeros((more, 3), np.int64)])
-        for part in (self.number, self.category):
+        for part in (self.number, self.category, self.arrays, self.cosine):
             if part:
                 part.grow(slots)
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
         self._untyped[slot] = 0
-        for part in (self.number, self.category):
+        for part in (self.number, self.category, self.arrays, self.cosine):
             if part:
                 part.reset(slot)
 
@@ -220,6 +110,8 @@ class FeatureSketch:
             is_vector &= (bits != NULL_BITS) & (bits != ABSENT_BITS)
             numbers = np.where(is_vector, column.norms, numbers)
             self._add(slots, is_vector, 2)
+            if column.arrays is not None:
+                self._add_arrays(slots[column.arrays.rows], column.arrays)
         if column.codes is not None and self._kind is None:
             self._add_texts(slots, column.codes, column.texts)
             if column.numbers is None and column.norms is None:
@@ -242,6 +134,15 @@ class FeatureSketch:
             self.number = self._make_number(len(self._untyped))
         self.number.update(slots, numbers, runs)
 
+    def _add_arrays(self, slots: Slots, arrays: Arrays) -> None:
+        if self.arrays is None:
+            self.arrays = ArraySketch(len(self._untyped), self._direction)
+            if len(self._direction):
+                self.cosine = NumberSketch(len(self._untyped), COSINE_GRID, NOTHING, None)
+        self.arrays.update(slots, arrays)
+        if self.cosine is not None:
+            self.cosine.update(slots, self.arrays.cosines(arrays))
+
     def _add_texts(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
         if self.category is None:
             self.category = self._make_category(len(self._untyped))
@@ -251,6 +152,7 @@ class FeatureSketch:
         """A copy of a slot's row; None if no value of the feature is in it."""
         number = self.number.state(slot) if self.number else None
         category = self.category.state(slot) if self.category else None
+        cosine = self.cosine.state(slot) if self.cosine else None
         nulls, mistyped, arrays = self._untyped[slot].tolist()
         if self.number:
             more_nulls, more_mistyped = self.number.missing(slot)
@@ -261,6 +163,8 @@ class FeatureSketch:
             nulls=nulls,
             mistyped=mistyped,
             is_vector=arrays > 0,
+            arrays=self.arrays.state(slot) if self.arrays else None,
+            cosine=cosine if cosine and cosine.count else None,
         )
         return state if state.number or state.category or nulls or mistyped else None
 
@@ -268,11 +172,19 @@ class FeatureSketch:
 class StreamSketches:
     """All sketches of one (model, version) under one reference, a row per open part of a pane."""
 
-    def __init__(self, model: ModelSpec, reference: Reference | None, limits: LimitSpec) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        reference: Reference | None,
+        limits: LimitSpec,
+        key: Key = DEFAULT_KEY,
+    ) -> None:
         self._model = model
         self.reference = reference
-        self._limits = limits
+        self._limits, self._key = limits, key
         self._features: dict[str, FeatureSketch] = {}
+        self._attributions = AttributionSketch(FIRST_SLOTS)
+        self._joint = joint_sketch(FIRST_SLOTS, model, reference)
         self._events = np.zeros((FIRST_SLOTS, 5), np.int64)  # in the order of state()
         self._free = list(range(FIRST_SLOTS))
         self.announced = _announced(model, reference)
@@ -303,6 +215,9 @@ class StreamSketches:
             self._free = list(range(size, 2 * size))
             for feature in self._features.values():
                 feature.grow(2 * size)
+            if self._joint:
+                self._joint.grow(2 * size)
+            self._attributions.grow(2 * size)
         return self._free.pop(0)
 
     def close(self, slot: int) -> WindowState:
@@ -319,6 +234,8 @@ class StreamSketches:
             row = feature.state(slot)
             if row is not None:
                 state.features[name] = row
+        state.attributions = self._attributions.state(slot)
+        state.joint = self._joint.state(slot) if self._joint else None
         return state
 
     def discard(self, slot: int) -> None:
@@ -326,6 +243,9 @@ class StreamSketches:
         self._events[slot] = 0
         for feature in self._features.values():
             feature.reset(slot)
+        if self._joint:
+            self._joint.reset(slot)
+        self._attributions.reset(slot)
         self._free.append(slot)
 
     def update(
@@ -346,10 +266,15 @@ class StreamSketches:
                 if (mine < 0).all():
                     continue
                 column = blanked(column, dropped[name])
+            if name.startswith(attributions.PREFIX):
+                self._attributions.update(name, mine, numbers_of(column))
+                continue
             feature = self._features.get(name)
             if feature is None:
                 feature = self._features[name] = self._feature(name)
             feature.update(mine, column, runs)
+        if self._joint and runs.slots.size:
+            self._joint.update(slots, columns)
 
     def _without(self, slots: Slots, column: Column, dropped: NDArray[np.bool_]) -> Slots:
         left_out = slots[dropped & (slots >= 0) & is_there(column)]
@@ -363,23 +288,26 @@ class StreamSketches:
 
     def _feature(self, name: str) -> FeatureSketch:
         if name == LATENCY:
-            none = np.empty(0)
             return FeatureSketch(
-                len(self._events), "number", lambda n: NumberSketch(n, LATENCY_GRID, none), _never
+                len(self._events),
+                "number",
+                lambda n: NumberSketch(n, LATENCY_GRID, NOTHING, None),
+                _never,
             )
-        reference, limits = self.reference, self._limits
+        reference, limits, key = self.reference, self._limits, self._key
         spec = self._model.features.get(name.removeprefix("feature."))
         kind = spec.kind if spec and spec.kind else None
-        grid, numbers, texts = RAW, np.empty(0), list[str]()
+        grid, numbers, texts, direction = RAW, NOTHING, list[str](), NOTHING
         if reference is not None:
             kind = kind or reference.kind(name)
             grid, numbers = reference.grid(name), reference.numbers(name)
-            texts = reference.categories(name)
+            texts, direction = reference.categories(name), reference.mean_array(name)
         return FeatureSketch(
             len(self._events),
             kind,
-            lambda n: NumberSketch(n, grid, numbers),
-            lambda n: CategorySketch(n, texts, limits),
+            lambda n: NumberSketch(n, grid, numbers, key),
+            lambda n: CategorySketch(n, texts, limits, key),
+            direction,
         )
 
 

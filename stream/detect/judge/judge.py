@@ -144,7 +144,8 @@ class Judge:
         for name, compared in comparisons.items():
             for feature, comparison in compared.items():
                 by_feature.setdefault(feature, {})[name] = comparison
-        summary = summarise(due, by_feature, ids, self._spec.config_hash, self._topic)
+        spec = self._spec
+        summary = summarise(due, by_feature, ids, spec.config_hash, self._topic, spec.hash_key)
         segments = self._segments(due)
         reading = Reading(due, summary, references, comparisons, past, segments)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]

@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from kernels.sketches import moments
+from kernels.hashing import Key
+from kernels.sketches import moments, vectors
+from kernels.sketches.vectors import Vectors
 from stream.detect.judge.gather import Due, Window
 from stream.detect.judge.measures import Comparison
-from stream.detect.states import CategoryState, FeatureState, WindowState
+from stream.detect.specs import DEFAULT_KEY
+from stream.detect.states import CategoryState, FeatureState, NumberState, WindowState
 from stream.detect.times import rfc3339
 
 SCHEMA = "driftline.window/1"
@@ -60,13 +63,18 @@ def summarise(
     reference_ids: Mapping[str, str],
     config_hash: str,
     topic: str,
+    key: Key = DEFAULT_KEY,
 ) -> dict[str, Any]:
-    """A window in numbers, without verdicts. comparisons: by feature, then by reference."""
+    """A window in numbers, without verdicts.
+
+    comparisons  by feature, then by reference
+    key          what the ingest side hashed values with
+    """
     window, state = due.window, due.state or WindowState()
     prefix, vanished = "feature.", FeatureState()
     features = {
         name.removeprefix(prefix): _feature(
-            state.features.get(name, vanished), state.events, comparisons.get(name, {})
+            state.features.get(name, vanished), state.events, comparisons.get(name, {}), key
         )
         for name in sorted(state.features.keys() | comparisons.keys())
         if name.startswith(prefix)
@@ -86,8 +94,10 @@ def summarise(
         "duplicates_exact": not state.unkept,
         "features_dropped": state.dropped,
         "features": features,
-        "prediction": _prediction(state, comparisons),
+        "prediction": _prediction(state, comparisons, key),
         "service": _service(state, window.length_ms),
+        "attributions": _attributions(state),
+        "joint": _joint(state),
         "reference_ids": dict(reference_ids),
         "config_hash": config_hash,
         "source_offsets": {f"{topic}-{p}": list(span) for p, span in due.offsets.items()},
@@ -95,11 +105,11 @@ def summarise(
 
 
 def _prediction(
-    state: WindowState, comparisons: Mapping[str, Mapping[str, Comparison]]
+    state: WindowState, comparisons: Mapping[str, Mapping[str, Comparison]], key: Key
 ) -> dict[str, Any] | None:
     """The score as a feature, with the label beside it; the label alone if there is no score."""
     parts = {
-        part: _feature(feature, state.events, comparisons.get(f"prediction.{part}", {}))
+        part: _feature(feature, state.events, comparisons.get(f"prediction.{part}", {}), key)
         for part in ("score", "label")
         if (feature := state.features.get(f"prediction.{part}"))
     }
@@ -109,16 +119,18 @@ def _prediction(
 
 
 def _feature(
-    feature: FeatureState, events: int, comparisons: Mapping[str, Comparison]
+    feature: FeatureState, events: int, comparisons: Mapping[str, Comparison], key: Key
 ) -> dict[str, Any]:
     kind = feature.kind
     first = next(iter(comparisons.values()), None)
     if first is not None:
         kind = first.kind
     if kind == "category":
-        body = _category(feature, events, first)
+        body = _category(feature, events, first, key)
     else:
-        body = _number(feature, events, first)
+        body = _number(feature, events, first, key)
+        if feature.arrays:
+            body |= _arrays(feature.arrays, feature.cosine)
     return {
         "kind": kind,
         **body,
@@ -147,7 +159,9 @@ def _missing(feature: FeatureState, events: int, observed: int) -> dict[str, int
     }
 
 
-def _number(feature: FeatureState, events: int, first: Comparison | None) -> dict[str, Any]:
+def _number(
+    feature: FeatureState, events: int, first: Comparison | None, key: Key
+) -> dict[str, Any]:
     number = feature.number
     body: dict[str, Any] = {"count": number.count if number else 0}
     body |= _missing(feature, events, body["count"])
@@ -161,19 +175,58 @@ def _number(feature: FeatureState, events: int, first: Comparison | None) -> dic
         "min": m.low[0],
         "max": m.high[0],
         "zeros": m.zeros[0],
-        "quantiles": dict(
-            zip(
-                (f"p{q}" for q in QUANTILES),
-                number.quantiles(np.array(QUANTILES) / 100),
-                strict=True,
-            )
-        ),
-        "distinct": len(number.values) if number.is_atomic else None,
+        "skewness": moments.skewness(m, 0),
+        "kurtosis": moments.kurtosis(m, 0),
+        "quantiles": _quantiles(number),
+        "distinct": number.distinct(key),
+        "distinct_exact": number.is_atomic,
         "clamped": number.clamped,
     }
     if first is not None and first.edges:
         body["histogram"] = _histogram(first)
     return tidy(body)  # type: ignore[no-any-return]
+
+
+def _quantiles(number: NumberState) -> dict[str, float]:
+    found = number.quantiles(np.array(QUANTILES) / 100)
+    return dict(zip((f"p{q}" for q in QUANTILES), found.tolist(), strict=True))
+
+
+def _arrays(arrays: Vectors, cosine: NumberState | None) -> dict[str, Any]:
+    """What is said of arrays beside their lengths: they are compared by their means elsewhere."""
+    other_length, not_finite = arrays.apart[0].tolist()
+    body: dict[str, Any] = {
+        "dimensions": int(arrays.length[0]),
+        "dimensions_kept": len(vectors.means(arrays, 0)),
+        "other_length": other_length,
+        "not_finite": not_finite,
+    }
+    if cosine is not None:
+        body["cosine"] = {
+            "mean": moments.mean(cosine.moments, 0, cosine.grid.unit),
+            **_quantiles(cosine),
+        }
+    return tidy(body)  # type: ignore[no-any-return]
+
+
+def _attributions(state: WindowState) -> dict[str, Any]:
+    """Mean magnitude of each feature's attribution, the largest first."""
+    means = {name: (total / count, count) for name, (count, total) in state.attributions.items()}
+    ranked = sorted(means.items(), key=lambda item: (-item[1][0], item[0]))
+    return {name: {"mean_abs": tidy(mean), "count": count} for name, (mean, count) in ranked}
+
+
+def _joint(state: WindowState) -> dict[str, Any] | None:
+    """How much is known of features side by side."""
+    joint = state.joint
+    if joint is None:
+        return None
+    return {
+        "features": [name.removeprefix("feature.") for name in joint.names],
+        "events": joint.events,
+        "apart": joint.apart,
+        "rows": int(joint.sample.used[0]),
+    }
 
 
 def _histogram(comparison: Comparison) -> dict[str, Any]:
@@ -192,13 +245,15 @@ def _histogram(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _category(feature: FeatureState, events: int, first: Comparison | None) -> dict[str, Any]:
+def _category(
+    feature: FeatureState, events: int, first: Comparison | None, key: Key
+) -> dict[str, Any]:
     category = feature.category or CategoryState()
     body: dict[str, Any] = {"count": category.count}
     body |= _missing(feature, events, category.count)
     ranked = sorted(category.counts.items(), key=lambda item: (-item[1], item[0]))
     body["top"] = [list(item) for item in ranked[:TOP]]
-    body["distinct"] = len(category.counts) if not category.uncertain else None
+    body |= {"distinct": category.distinct(key), "distinct_exact": not category.uncertain}
     if first is not None:
         known = set(first.labels[:-2])
         unseen = [list(item) for item in ranked if item[0] not in known]

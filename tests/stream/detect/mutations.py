@@ -143,6 +143,8 @@ class Author:
         }
         inputs = {name: self._array(n, self._value) for name in NAMES if self._one_in(2)}
         arrays["features"] = self._fields(inputs)
+        if self._one_in(8):
+            arrays["attributions"] = self._fields({"a": self._array(n, self._value)})
         if self._one_in(4):
             arrays["other"] = self._value()
         return self._fields({"model": '"m"', "version": '"1"', "columns": self._fields(arrays)})

@@ -28,21 +28,22 @@ A_FETCH = 200
 
 
 def parts_of(decoded: Decoded) -> Any:
-    """All of it as plain values; arrays as their type and bytes."""
+    """All of it as plain values; arrays as their type and bytes. No segment is an array."""
 
     def plain(array: Any) -> Any:
         return None if array is None else (array.dtype.str, array.shape, array.tobytes())
 
     def columns(named: Any) -> Any:
         return [
-            (name, plain(c.numbers), plain(c.codes), c.texts, plain(c.norms))
+            (name, plain(c.numbers), plain(c.codes), c.texts, plain(c.norms),
+             c.arrays and list(map(plain, c.arrays)))
             for name, c in named.items()
-        ]
+        ]  # fmt: skip
 
     arrays = [plain(getattr(decoded, name)) for name in ("times_ms", "arrivals_ms", "offsets")]
     runs = [
         (r.model, r.version, plain(r.ids), plain(r.rows), plain(r.errors), columns(r.columns),
-         columns(r.segments))
+         [column[:-1] for column in columns(r.segments)])
         for r in decoded.runs
     ]  # fmt: skip
     return arrays, runs, decoded.dead

@@ -21,6 +21,7 @@ from tests.builders import event, ingestor, messages, reference
 
 VALUES = [1, 2.5, -0.0, 1e300, -1e-300, float("nan"), float("inf"), None, "a", "ü€😀", True, [3, 4],
           {}, 2**63]  # fmt: skip
+HASHES_BOUND = 2_200  # of a number with thousands of different values
 EMPTY_BOUND = 400  # bytes of a part with one event and one number
 
 
@@ -107,7 +108,7 @@ def test_a_part_grows_with_what_is_in_it_not_with_the_sketches(rng: np.random.Ge
     )
     worker.add(messages(*[event(1, {"x": v}) for v in rng.normal(size=5_000)]))
     [part] = worker.finish().partials
-    assert len(pack(part)) < 1_500
+    assert len(pack(part)) < 1_500 + HASHES_BOUND
 
 
 @pytest.mark.parametrize("raw", [b"", b"DLP", b"DLP\x01", b"DLQ\x01" + bytes(20), b"{}", bytes(99)])
@@ -118,7 +119,7 @@ def test_foreign_bytes_are_no_partial(raw: bytes) -> None:
 
 def test_another_version_is_named() -> None:
     raw = pack(builders.partial(0))
-    with pytest.raises(FormatError, match="version 9; this release reads 1"):
+    with pytest.raises(FormatError, match="version 9; this release reads 1 to 2"):
         read(raw[:3] + b"\x09" + raw[4:])
 
 

@@ -1,0 +1,88 @@
+"""Categories: texts of a feature in, counts of the known ones and of the most frequent others out.
+
+In    codes into the texts of a run of events, and the slot of each event
+Out   a slot's row as `CategoryState`
+Not   what counts as a text (columns.py), numbers (sketches.py)
+
+Values the reference has are counted one by one, all others by Space-Saving on their hashes; how
+many others there are is estimated beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.hashing import Key
+from kernels.sketches import heavy, values
+from kernels.sketches.heavy import HeavyHitters
+from stream.detect.ingest.columns import hashes_of
+from stream.detect.ingest.distinct import DistinctSketch
+from stream.detect.specs import LimitSpec
+from stream.detect.states import CategoryState
+
+Slots = NDArray[np.int32]
+
+
+class CategorySketch:
+    """Counts of the reference's categories, and heavy hitters of all others, a row per slot."""
+
+    def __init__(self, slots: int, vocabulary: list[str], limits: LimitSpec, key: Key) -> None:
+        self.vocabulary = vocabulary
+        self._code = {text: code for code, text in enumerate(vocabulary)}
+        self._capacity, self._key = limits.max_extra_categories, key
+        self._slots = slots
+        self._counts = values.empty(slots, len(vocabulary))
+        self._heavy: HeavyHitters | None = None
+        self._unlisted = DistinctSketch(slots, key)
+        self._texts: dict[int, str] = {}  # by hash
+
+    def grow(self, slots: int) -> None:
+        """Make room for more slots."""
+        self._slots = slots
+        self._counts = values.grow(self._counts, slots)
+        self._unlisted.grow(slots)
+        if self._heavy is not None:
+            self._heavy = heavy.grow(self._heavy, slots)
+
+    def reset(self, slot: int) -> None:
+        """Empty a slot."""
+        values.reset(self._counts, slot)
+        self._unlisted.reset(slot)
+        if self._heavy is not None:
+            heavy.reset(self._heavy, slot)
+
+    def update(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
+        """Add categories: codes (n,) into texts, or a negative code; slot -1 is skipped."""
+        known = np.array([self._code.get(text, -1) for text in texts] + [-1], np.int32)
+        mapped = known[np.maximum(codes, -1)]
+        values.update(self._counts, slots, mapped)
+        at = np.flatnonzero((mapped < 0) & (codes >= 0) & (slots >= 0))
+        if len(at):
+            self._add_unlisted(slots[at], codes[at], texts)
+
+    def _add_unlisted(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
+        unseen, inverse = np.unique(codes, return_inverse=True)
+        others = [texts[code] for code in unseen.tolist()]
+        hashes = hashes_of(others, self._key)
+        if self._heavy is None:
+            self._heavy = heavy.empty(self._slots, self._capacity)
+        self._texts.update(zip(hashes.tolist(), others, strict=True))
+        heavy.update(self._heavy, slots, hashes[inverse])
+        self._unlisted.add(slots, hashes[inverse])
+        if len(self._texts) > 2 * self._heavy.keys.size:
+            held = set(self._heavy.keys.ravel().tolist())
+            self._texts = {key: text for key, text in self._texts.items() if key in held}
+
+    def state(self, slot: int) -> CategoryState:
+        """A copy of a slot's row."""
+        counts = self._counts.counts[slot]
+        seen = np.flatnonzero(counts)
+        listed = {self.vocabulary[code]: int(counts[code]) for code in seen.tolist()}
+        if self._heavy is None or not self._heavy.used[slot]:
+            return CategoryState(listed)
+        keys, others, inherited = heavy.items(self._heavy, slot)
+        named = zip((self._texts[key] for key in keys.tolist()), others.tolist(), strict=True)
+        return CategoryState(
+            listed | dict(sorted(named)), int(inherited.sum()), self._unlisted.state(slot)
+        )

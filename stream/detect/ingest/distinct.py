@@ -1,0 +1,66 @@
+"""Distinct: values that are not counted one by one in, how many are different kept.
+
+In    numbers, or hashes of texts, and the slot of each
+Out   registers of one feature, a row per slot, as the states take them
+Not   reading the estimate (stream/detect/states.py), values of a vocabulary (sketches.py)
+
+Nothing is kept before the first such value comes: most features with a vocabulary have none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.hashing import Key, hash_floats
+from kernels.sketches import hyperloglog
+from kernels.sketches.hyperloglog import HyperLogLog
+
+Slots = NDArray[np.int32]
+
+
+class DistinctSketch:
+    """Hashes of the unlisted values of one feature, a row per slot."""
+
+    def __init__(self, slots: int, key: Key) -> None:
+        self._slots, self._key = slots, key
+        self._state: HyperLogLog | None = None
+
+    def grow(self, slots: int) -> None:
+        """Make room for more slots."""
+        self._slots = slots
+        if self._state is not None:
+            self._state = hyperloglog.grow(self._state, slots)
+
+    def reset(self, slot: int) -> None:
+        """Empty a slot."""
+        if self._state is not None:
+            hyperloglog.reset(self._state, slot)
+
+    def add_numbers(self, slots: Slots, numbers: NDArray[np.float64]) -> None:
+        """Note numbers (n,), those that are not finite apart; slot -1 is skipped."""
+        hashes = np.empty(len(numbers), np.uint64)
+        hash_floats(numbers, self._key, hashes)
+        self.add(slots, hashes)
+
+    def add_unlisted(
+        self, slots: Slots, numbers: NDArray[np.float64], codes: NDArray[np.int32]
+    ) -> None:
+        """Note numbers (n,) that have no code in a vocabulary."""
+        at = np.flatnonzero((codes < 0) & (slots >= 0))
+        if len(at):
+            self.add_numbers(slots[at], numbers[at])
+
+    def add(self, slots: Slots, hashes: NDArray[np.uint64]) -> None:
+        """Note hashes (n,), 0 for none; slot -1 is skipped."""
+        if self._state is None:
+            if not hashes.any():
+                return
+            self._state = hyperloglog.empty(self._slots)
+        hyperloglog.update(self._state, slots, hashes)
+
+    def state(self, slot: int) -> HyperLogLog | None:
+        """A copy of a slot's row; None if nothing was noted."""
+        if self._state is None or not self._state.registers[slot].any():
+            return None
+        return HyperLogLog(self._state.registers[slot : slot + 1].copy())

@@ -1,0 +1,113 @@
+"""Numbers: numbers of a feature in; moments, cells, exact counts and how many differ out.
+
+In    numbers of a run of events with the slot of each, the grid and vocabulary of a reference
+Out   a slot's row as `NumberState`
+Not   what counts as a number (columns.py), texts (categories.py)
+"""
+
+from __future__ import annotations
+
+from threading import local
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import sparse
+from kernels.hashing import Key
+from kernels.sketches import logbins, moments, values
+from kernels.sketches import numbers as fused
+from kernels.sketches.runs import Runs, runs_of
+from kernels.sketches.slots import taken
+from stream.detect.ingest.distinct import DistinctSketch
+from stream.detect.states import Grid, NumberState
+
+Slots = NDArray[np.int32]
+
+
+class _Scratch(local):
+    """What a kernel needs besides its arguments; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.arrays = fused.scratch()
+
+
+SCRATCH = _Scratch()
+
+
+class NumberSketch:
+    """Moments, cells and exact value counts of one numeric feature, a row per slot.
+
+    key  what values are hashed with; None if it does not matter how many are different
+    """
+
+    def __init__(
+        self, slots: int, grid: Grid, vocabulary: NDArray[np.float64], key: Key | None
+    ) -> None:
+        self.grid = grid
+        self.vocabulary = vocabulary
+        self._unlisted = DistinctSketch(slots, key) if key is not None else None
+        self._moments = moments.empty(slots)
+        self._cells = logbins.empty(slots)
+        self._table = values.build_table(vocabulary) if len(vocabulary) else None
+        self._values = values.empty(slots, len(vocabulary))
+
+    def grow(self, slots: int) -> None:
+        """Make room for more slots."""
+        self._moments = moments.grow(self._moments, slots)
+        self._cells = logbins.grow(self._cells, slots)
+        self._values = values.grow(self._values, slots)
+        if self._unlisted is not None:
+            self._unlisted.grow(slots)
+
+    def reset(self, slot: int) -> None:
+        """Empty a slot."""
+        moments.reset(self._moments, slot)
+        logbins.reset(self._cells, slot)
+        values.reset(self._values, slot)
+        if self._unlisted is not None:
+            self._unlisted.reset(slot)
+
+    def update(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs | None = None) -> None:
+        """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped.
+
+        runs  of the events, if a slot's values do not come with each of its events but sometimes in
+              no batch at all: then they count events, and without them the values given here
+        """
+        if runs is None:
+            runs = runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
+        grid = self.grid
+        fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.arrays)
+        if self._table is not None:
+            codes = np.empty(len(numbers), np.int32)
+            values.lookup(self._table, numbers, codes)
+            values.update(self._values, slots, codes)
+            if self._unlisted is not None:
+                self._unlisted.add_unlisted(slots, numbers, codes)
+        elif self._unlisted is not None:
+            self._unlisted.add_numbers(slots, numbers)
+
+    def missing(self, slot: int) -> tuple[int, int]:
+        """How many nulls and mistyped values came with a slot's events."""
+        nulls, mistyped = self._moments.kinds[slot, [moments.NULLS, moments.MISTYPEDS]].tolist()
+        return nulls, mistyped
+
+    def state(self, slot: int) -> NumberState:
+        """A copy of a slot's row."""
+        copied = taken(self._moments, slot)
+        copied = copied._replace(sums=moments.unfolded(moments.folded(copied)))
+        # Which nulls and absent keys stand beside numbers depends on how batches were cut: they
+        # are counted per feature instead.
+        copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0
+        counts = self._values.counts[slot]
+        seen = np.flatnonzero(counts)
+        cells = np.empty(sparse.packed_bound(logbins.CELLS), np.uint8)
+        size = sparse.pack_counts(self._cells.counts[slot], cells)
+        return NumberState(
+            copied,
+            self.grid,
+            None,
+            int(self._cells.clamped[slot]),
+            dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True)),
+            cells[:size].copy(),
+            self._unlisted.state(slot) if self._unlisted else None,
+        )
