@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
@@ -26,18 +24,15 @@ from stream.bus.lane import Lane, LaneSpec
 from stream.bus.producer import Producer
 from stream.bus.reference_store import ReferenceStore, read_file
 from stream.bus.topics import plans, require
-from stream.clock import Clock, SystemClock
+from stream.clock import SystemClock
 from stream.detect.detector import Detector
-from stream.errors import DriftlineError, SendError, StalledError
-from stream.serve.health import Health, SendingFacts, StageFacts
+from stream.errors import DriftlineError
+from stream.serve.health import Health
 from stream.serve.metrics import Metrics
 from stream.serve.pages import Page, pages
 from stream.serve.recent import Recent
 from stream.settings import Settings
-
-HARD_STOP_S = 15.0  # from the wish to end to the end, whatever still waits for a broker
-STOPPED_HARD = 143  # exit code; as the shell has it for SIGTERM
-MEASURE_S = 0.5
+from stream.watch import STOPPED_HARD, Watch, end_hard, exit_code_of
 
 Say = Callable[[str], None]
 
@@ -99,51 +94,6 @@ class Bus(Service):
     async def on_shutdown(self) -> None:
         """After the lanes have stopped, with their last commits: nothing is sent any more."""
         await asyncio.gather(*(producer.stop() for producer in self._producers))
-
-
-class Watch(Service):
-    """Measures lanes, producers and the loop; ends a worker that has been stuck for too long."""
-
-    abstract = False
-
-    def __init__(self, bus: Bus, health: Health, metrics: Metrics, clock: Clock) -> None:
-        super().__init__()
-        self._bus, self._health, self._metrics, self._clock = bus, health, metrics, clock
-
-    @Service.task
-    async def _measure(self) -> None:
-        app, due_ms = self._bus._app, self._clock.monotonic_ms()
-        while not self.should_stop:
-            due_ms += int(MEASURE_S * 1000)
-            await asyncio.sleep(max(0, due_ms - self._clock.monotonic_ms()) / 1000)
-            loop_lag_ms = max(0, self._clock.monotonic_ms() - due_ms)
-            due_ms += loop_lag_ms
-            self._metrics.loop_lag.set(loop_lag_ms / 1000)
-            facts = [await lane.measure() for lane in self._bus._lanes]
-            self._metrics.show_lags(facts[0].lags)
-            sending = [SendingFacts(*producer.measure()) for producer in self._bus._producers]
-            self._health.update([StageFacts(*fact) for fact in facts], sending, loop_lag_ms)
-            if app.crashed:
-                end_hard(exit_code_of(app))
-            elif (code := self._health.exit_code()) is not None:
-                why = "; ".join(complaint.text for complaint in self._health.complaints())
-                error = SendError if code == SendError.exit_code else StalledError
-                await app.crash(error(why))
-
-
-def end_hard(code: int) -> None:
-    """End the process in a while, if it does not end by itself before."""
-    timer = threading.Timer(HARD_STOP_S, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
-
-
-def exit_code_of(app: App) -> int:
-    """What a worker returns that has ended."""
-    if not app.crashed:
-        return 0
-    reason = app.crash_reason
-    return reason.exit_code if isinstance(reason, DriftlineError) else DriftlineError.exit_code
 
 
 class Worker(faust.Worker):
@@ -234,7 +184,7 @@ def build(settings: Settings) -> App:
     )
     hub = Bus(app, store, [partials, verdicts], [ingest, judge])
     health = Health(bus.exit_after_ms)
-    watch = Watch(hub, health, metrics, clock)
+    watch = Watch(app, [ingest, judge], [partials, verdicts], health, metrics, clock)
     app.service(type("BusService", (_Hosted,), {"hosted": [hub, watch]}))
     app.pages = pages(
         metrics, recent, health=lambda: _health(app, health), ready=lambda: _ready([ingest, judge])

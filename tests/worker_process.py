@@ -111,7 +111,7 @@ class WorkerProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def wait_ready(self, seconds: float = 60.0) -> WorkerProcess:
+    def wait_ready(self, seconds: float = 200.0) -> WorkerProcess:
         """Return when partitions are assigned."""
         assert wait_until(lambda: self.get("/ready") is not None, seconds), self.log()
         return self
@@ -177,6 +177,11 @@ class WorkerProcess:
         """Messages not read yet, by partition."""
         lines = [x for x in (self.get("/metrics") or "").splitlines() if "consumer_lag{" in x]
         return {int(x.split('"')[1]): float(x.rsplit(" ", 1)[1]) for x in lines}
+
+    def shares(self) -> int:
+        """How many partitions of predictions it has."""
+        assigned = orjson.loads(self.get("/ready") or '{"assigned":{}}')["assigned"]
+        return len(assigned.get(self.settings.bus.topics["predictions"], ()))
 
     def log(self) -> str:
         """The end of what it wrote."""

@@ -2,7 +2,8 @@
 
 In    DRIFTLINE_FAILPOINTS, read once: `step=action` or `step=action@n`, more with commas
 Out   at the n-th time the step is reached (the first without @n): `kill` ends the process as
-      SIGKILL does, `stop` halts it as SIGSTOP does, for the tester to continue
+      SIGKILL does, `stop` halts it as SIGSTOP does, for the tester to continue, `hang` holds up
+      the event loop for ever
 Not   errors that a step could raise: what is tested here is a process that is gone in between
 
 Without the variable a step costs one look at an empty mapping.
@@ -12,12 +13,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 
 from stream.errors import UsageError
 
 VARIABLE = "DRIFTLINE_FAILPOINTS"
-ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+ACTIONS: Mapping[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "hang": lambda: threading.Event().wait(),
+}
 STEPS = frozenset(
     {
         "assign.before-offsets",  # a partition is ours, where to start is not known
@@ -41,7 +47,7 @@ class Failpoints:
 
     def __init__(self, text: str) -> None:
         """Raises UsageError for a step or an action that does not exist."""
-        self._actions: dict[str, tuple[signal.Signals, int]] = {}
+        self._actions: dict[str, tuple[Callable[[], object], int]] = {}
         self._times: dict[str, int] = {}
         for item in filter(None, text.replace(" ", "").split(",")):
             step, _, rest = item.partition("=")
@@ -55,10 +61,10 @@ class Failpoints:
         """Say that the process is at this step now."""
         if step not in self._actions:
             return
-        number, times = self._actions[step]
+        act, times = self._actions[step]
         self._times[step] = self._times.get(step, 0) + 1
         if self._times[step] == times:
-            os.kill(os.getpid(), number)
+            act()
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Failpoints:

@@ -50,7 +50,7 @@ class Health:
 
     def __init__(self, exit_after_ms: int | None) -> None:
         """exit_after_ms  how long something may be wrong before the worker ends; None is ever"""
-        self._exit_after_ms = exit_after_ms
+        self.exit_after_ms = exit_after_ms
         self._stages: list[StageFacts] = []
         self._sending: list[SendingFacts] = []
         self._loop_lag_ms = 0
@@ -73,10 +73,10 @@ class Health:
 
     def exit_code(self) -> int | None:
         """With which code the worker should end now, so that another one starts afresh."""
-        if self._exit_after_ms is None:
+        if self.exit_after_ms is None:
             return None
         for complaint in self.complaints():
-            if complaint.for_ms >= self._exit_after_ms:
+            if complaint.for_ms >= self.exit_after_ms:
                 return complaint.exit_code
         return None
 

@@ -14,6 +14,7 @@ LAYERS = (
     ("stream.__main__",),
     ("stream.cli",),
     ("stream.app",),
+    ("stream.watch",),
     ("stream.agents",),
     ("stream.bus", "stream.broker", "stream.serve", "stream.replay", "stream.settings"),
     ("stream.detect", "stream.kafka"),

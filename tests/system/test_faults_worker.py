@@ -191,6 +191,49 @@ def test_a_worker_that_is_told_to_stop_leaves_nothing_undone(
         arena.finish(feed, what="after SIGTERM")
 
 
+def test_a_worker_whose_event_loop_is_held_up_ends_in_time_when_told(
+    arena: Arena, feed: Feed
+) -> None:
+    with arena.worker("hangs", failpoints="ingest.after-send=hang") as hangs:
+        hangs.wait_ready()
+        arena.publish(feed.take(3_000))
+        assert wait_until(lambda: hangs.get("/metrics") is None, 30)
+        assert hangs.process is not None
+        hangs.process.terminate()
+        assert hangs.exit_code(20) == 143
+    with arena.worker("next"):
+        arena.finish(feed, what="hard stop")
+
+
+def test_a_worker_whose_event_loop_is_held_up_for_too_long_ends(arena: Arena, feed: Feed) -> None:
+    path = arena.config("impatient", bus={"exit_after": "5s"})
+    arena.publish(feed.take(3_000))
+    with arena.worker("hangs", path=path, failpoints="ingest.after-send=hang@2") as hangs:
+        assert hangs.exit_code(60) == 4
+    with arena.worker("next"):
+        arena.finish(feed, what="held up for too long")
+
+
+def test_a_static_member_that_comes_back_keeps_its_partitions(arena: Arena, feed: Feed) -> None:
+    paths = {
+        name: arena.config(name, bus={"group_instance_id": name, "session_timeout": "30s"})
+        for name in ("first", "second")
+    }
+    with arena.worker("stays", path=paths["second"]) as stays:
+        stays.wait_ready()
+        with arena.worker("leaves", path=paths["first"]) as leaves:
+            assert wait_until(lambda: stays.shares() == leaves.shares() == 2, 30)
+            with arena.flow(feed):
+                pause(3)
+                assert leaves.stop() == 0
+        started_ms = arena.clock.monotonic_ms()
+        with arena.worker("is back", path=paths["first"]) as back:
+            assert wait_until(lambda: back.shares() == 2, 25), back.log()
+            arena.report("static member back", (arena.clock.monotonic_ms() - started_ms) / 1000)
+            assert stays.shares() == 2
+            arena.finish(feed, what="static member restarted")
+
+
 def halted(arena: Arena, feed: Feed, seconds: float) -> None:
     """A worker stands still under load and wakes up, beside another one."""
     with arena.worker("zombie") as zombie, arena.worker("other") as other:
