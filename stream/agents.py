@@ -100,7 +100,7 @@ class IngestAgent:
                 # What was read before it was deleted is not lost, only not read again.
                 lost = min(event.lost, max(0, event.offset - progress.read_to))
                 await self._tell_loss(event.partition, event.offset, lost)
-            case Batch() if event.partition in self._ingestors:
+            case Batch() if event.partition in self._ingestors and lane.holds(event.partition):
                 await self._count(event)
             case Idle() if event.partition in self._ingestors:
                 intake = self._ingestors[event.partition].idle(event.elapsed_ms)
@@ -207,7 +207,7 @@ class JudgeAgent:
                     progress=JudgeProgress(**orjson.loads(event.metadata or b"{}")),
                 )
             case Batch():
-                await self._judge(event)
+                await self._judge(event, lane)
             case Idle():
                 pass  # a judge waits for its sources, not for the clock
             case Revoked():
@@ -219,10 +219,12 @@ class JudgeAgent:
         if self._commits.is_due():
             await self._commit(lane)
 
-    async def _judge(self, batch: Batch) -> None:
+    async def _judge(self, batch: Batch, lane: Lane) -> None:
         judge = self._judges[batch.partition]
         assert isinstance(batch.messages, Messages)  # this lane is not raw
         for value, offset in zip(batch.messages.values, batch.messages.offsets, strict=True):
+            if not lane.holds(batch.partition):
+                return  # its new owner knows more by now
             started_ms = self._clock.monotonic_ms()
             try:
                 item = read(value or b"")

@@ -24,7 +24,7 @@ from stream.bus.lane import Lane, LaneSpec
 from stream.bus.producer import Producer
 from stream.bus.reference_store import ReferenceStore, read_file
 from stream.bus.topics import plans, require
-from stream.clock import SystemClock
+from stream.clock import Clock, SystemClock
 from stream.detect.detector import Detector
 from stream.errors import DriftlineError
 from stream.serve.health import Health
@@ -33,6 +33,15 @@ from stream.serve.pages import Page, pages
 from stream.serve.recent import Recent
 from stream.settings import Settings
 from stream.watch import STOPPED_HARD, Watch, end_hard, exit_code_of
+
+SAY_AGAIN_MS = 10_000  # a line of aiokafka's that was said
+MOST_TEXTS = 1_000  # that are remembered
+TALKATIVE = (
+    "aiokafka",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+)
 
 Say = Callable[[str], None]
 
@@ -203,8 +212,25 @@ class _Hosted(Service):
             await self.add_runtime_dependency(service)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    return "GroupCoordinatorNotAvailable" not in record.getMessage()
+class _News(logging.Filter):
+    """Says a thing once in a while: while a broker is away aiokafka says it ten times a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said_ms: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now_ms = record.getMessage(), self._clock.monotonic_ms()
+        # A new cluster has no coordinator for a moment; aiokafka asks again and calls it an error.
+        if "GroupCoordinatorNotAvailable" in text:
+            return False
+        if now_ms - self._said_ms.get(text, -SAY_AGAIN_MS) < SAY_AGAIN_MS:
+            return False
+        if len(self._said_ms) > MOST_TEXTS:
+            self._said_ms.clear()
+        self._said_ms[text] = now_ms
+        return True
 
 
 def _health(app: App, health: Health) -> tuple[bool, dict[str, Any]]:
@@ -231,8 +257,8 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
     app.say = say
     worker = Worker(app, loglevel=loglevel, quiet=True)
     worker.spinner = None  # it hides the terminal's cursor, in logs too
-    # A new cluster has no coordinator for a moment; aiokafka asks again and calls it an error.
-    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_is_news)
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(_News(SystemClock()))
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

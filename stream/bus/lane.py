@@ -293,12 +293,19 @@ class Lane(Service):
         """The agent is done with it."""
         self._busy_since_ms = None
 
+    def holds(self, partition: int) -> bool:
+        """Whether the agent has the partition still, as far as this worker knows."""
+        held = self._held.get(partition)
+        return (
+            held is not None
+            and held.assigned is self._taken.get(partition)
+            and held.generation == self._generation
+        )
+
     async def commit(self, partition: int, offset: int, metadata: str) -> bool:
         """Commit an offset with its metadata; False if it was not, for now or for ever."""
-        consumer, held = self._consumer, self._held.get(partition)
-        if consumer is None or held is None:
-            return False
-        if held.assigned is not self._taken.get(partition) or held.generation != self._generation:
+        consumer = self._consumer
+        if consumer is None or not self.holds(partition):
             return False
         tp = TopicPartition(self.spec.topic, partition)
         reach("commit.before")

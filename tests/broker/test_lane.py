@@ -199,7 +199,9 @@ def test_an_agent_that_did_not_answer_in_time_commits_nothing_any_more() -> None
 def test_a_member_the_group_has_forgotten_commits_nothing() -> None:
     async def work() -> tuple[bool, list[int]]:
         made, consumer, _ = await assigned_lane()
+        assert made.holds(0)
         consumer._coordinator.generation = -1  # Kafka takes this for a client without a group
+        assert not made.holds(0)
         return await made.commit(0, 7, "m"), consumer.commits
 
     assert asyncio.run(work()) == (False, [])
