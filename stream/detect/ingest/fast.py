@@ -20,6 +20,7 @@ from kernels.decode import tables as t
 from kernels.decode import values as cell
 from kernels.hashing import Key
 from kernels.missing import ABSENT
+from stream.detect.ingest import arrow_columns
 from stream.detect.ingest.arrays import together
 from stream.detect.ingest.blocks import Block, block_of
 from stream.detect.ingest.codec import DeadLetter
@@ -45,6 +46,10 @@ class FastReader:
     def read(self, messages: Messages | Block) -> Decoded:
         """All events of the messages; refusals are in `dead`, in the order they were met."""
         block = messages if isinstance(messages, Block) else block_of(messages)
+        if arrow_columns.is_all_arrow(block):
+            found = arrow_columns.read(block, self._limits, self._hash_key)
+            if found is not None:
+                return found
         scanned = self._scanner.scan(block)
         left = np.flatnonzero(scanned.reasons)
         dead = self._read_slowly(block, scanned, left) if len(left) else []

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stream.detect.ingest.events import Decoded, Reader
+from stream.detect.ingest import arrow_columns
+from stream.detect.ingest.blocks import block_of
+from stream.detect.ingest.events import DEFAULT_KEY, Decoded, Reader
 from stream.detect.ingest.fast import FastReader
 from stream.detect.specs import LimitSpec
 from stream.detect.times import rfc3339
@@ -38,6 +40,16 @@ def read(value: bytes, limits: LimitSpec = LIMITS) -> Decoded:
     found = FastReader(limits).read(sent)
     assert parts_of(found) == parts_of(Reader(limits).read(sent))
     return found
+
+
+def is_read_fast(*values: bytes) -> bool:
+    """Whether the streams became columns without an object per event; both ways agree anyway."""
+    sent = messages(*values)
+    found = arrow_columns.read(block_of(sent), LIMITS, DEFAULT_KEY)
+    expected = parts_of(Reader(LIMITS).read(sent))
+    assert found is None or parts_of(found) == expected
+    assert parts_of(FastReader(LIMITS).read(sent)) == expected
+    return found is not None
 
 
 def refusal(value: bytes, limits: LimitSpec = LIMITS) -> tuple[str, str | None]:
@@ -91,6 +103,46 @@ def test_a_stream_says_what_the_same_columnar_batch_says() -> None:
 def test_a_feature_of_any_type(given: Any, said: list[Any]) -> None:
     expected = decode(columnar([1, 2, 3], {"id": IDS, "features": {"f": said}}))
     assert parts_of(read(stream({"features.f": given}))) == parts_of(expected)
+
+
+PLAIN: dict[str, list[Any]] = {
+    "features.x": [1.5, None, -2.0],
+    "features.n": [3, 2, 1],
+    "features.c": ["UA", None, "AA"],
+    "features.long": ["é" * 300, "é" * 299, "b"],
+    "features.b": [None, False, True],
+    "features.empty": [None, None, None],
+    "label": [1, None, 0],
+    "status": ["error", None, "ok"],
+    "score": [0.5, float("nan"), None],
+}
+
+
+def test_plain_streams_take_the_fast_way() -> None:
+    numbers = {"label": ["a", "b", "c"], "latency_ms": [1, 2, 3]}
+    categories = {"features.c": pa.array(["b", None, "b"]).dictionary_encode()}
+    assert is_read_fast(stream(PLAIN))
+    assert is_read_fast(stream(numbers), stream(numbers), stream(numbers))
+    assert is_read_fast(stream(PLAIN), stream(PLAIN | {"features.c": ["b", "AA", "UA"]}))
+    assert is_read_fast(stream(categories), stream({"features.c": ["c", "b", None]}))
+    assert is_read_fast(stream({"ts": pa.array(TIMES, pa.timestamp("ms"))}, version=""))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [{"features.x": ["a", "b", "c"]}], [{"features.y": [1, 2, 3]}], [{"id": ["", "b", "c"]}],
+        [{"id": ["a" * 300, "b", "c"]}], [{"ts": [-1, 2, 3]}], [{"features.x": [[1.0], [], None]}],
+        [{"status": ["x", "ok", "ok"]}], [{"score": ["a", "b", "c"]}], [{"model": ["m", "m", "o"]}],
+        [{"arrival_time": [1, 2, 3]}], [{"features.x": [None] * 3}, {"features.x": ["a", "b",
+        None]}],
+        [{"label": [0.0, -0.0, 1.5]}],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_unusual_is_left_to_the_slow_path(others: list[dict[str, Any]]) -> None:
+    sent = [stream({"features.x": [1.0, 2.0, 3.0]}), *(stream(other) for other in others)]
+    assert not is_read_fast(*sent)
 
 
 @pytest.mark.parametrize(
