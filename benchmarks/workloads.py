@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from stream.detect.ingest.events import Messages, Reader
 from stream.detect.profiles import ProfileBuilder
@@ -107,6 +108,24 @@ def arrays(events: Sequence[Event], size: int) -> list[bytes]:
 def batches(events: Sequence[Event], size: int) -> list[bytes]:
     """`size` events of one model and version per message, as a columnar batch."""
     return [orjson.dumps(_batch(events[i : i + size])) for i in range(0, len(events), size)]
+
+
+def streams(events: Sequence[Event], size: int) -> list[bytes]:
+    """`size` events of one model and version per message, as an Arrow IPC stream."""
+    return [_stream(_batch(events[i : i + size])) for i in range(0, len(events), size)]
+
+
+def _stream(batch: dict[str, Any]) -> bytes:
+    columns = dict(batch["columns"])
+    features, times = columns.pop("features"), columns.pop("ts")
+    columns |= {f"features.{name}": values for name, values in features.items()}
+    stamps = np.array([time.removesuffix("Z") for time in times], "datetime64[ms]")
+    table = pa.table({"ts": pa.array(stamps), **columns})
+    table = table.replace_schema_metadata({name: batch[name] for name in ("model", "version")})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _batch(events: Sequence[Event]) -> dict[str, Any]:
