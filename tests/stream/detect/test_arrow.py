@@ -11,9 +11,9 @@ import pytest
 
 from stream.detect.ingest import arrow_columns
 from stream.detect.ingest.blocks import block_of
-from stream.detect.ingest.events import DEFAULT_KEY, Decoded, Reader
+from stream.detect.ingest.events import Decoded, Reader
 from stream.detect.ingest.fast import FastReader
-from stream.detect.specs import LimitSpec
+from stream.detect.specs import DEFAULT_KEY, LimitSpec
 from stream.detect.times import rfc3339
 from tests.builders import at, columnar, decode, event, messages
 from tests.stream.detect.test_fast import parts_of
