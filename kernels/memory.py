@@ -78,19 +78,19 @@ def _counted(builder: Any, name: str, word: Any) -> Any:
 
 
 def _get_byte(at: int) -> int:
-    return c_uint8.from_address(at).value
+    return c_uint8.from_address(int(at)).value
 
 
 def _get_four(at: int) -> int:
-    return c_uint32.from_address(at).value
+    return c_uint32.from_address(int(at)).value
 
 
 def _get_word(at: int) -> np.uint64:
-    return np.uint64(c_uint64.from_address(at).value)
+    return np.uint64(c_uint64.from_address(int(at)).value)
 
 
 def _get_int(at: int) -> int:
-    return c_int64.from_address(at).value
+    return c_int64.from_address(int(at)).value
 
 
 @_lowered(types.int64(types.int64), _get_byte)
@@ -118,19 +118,19 @@ def load_int(builder: Any, at: Any) -> Any:
 
 
 def _put_byte(at: int, value: int) -> None:
-    c_uint8.from_address(at).value = int(value)
+    c_uint8.from_address(int(at)).value = int(value)
 
 
 def _put_code(at: int, value: int) -> None:
-    c_int32.from_address(at).value = int(value)
+    c_int32.from_address(int(at)).value = int(value)
 
 
 def _put_int(at: int, value: int) -> None:
-    c_int64.from_address(at).value = int(value)
+    c_int64.from_address(int(at)).value = int(value)
 
 
 def _put_word(at: int, value: np.uint64) -> None:
-    c_uint64.from_address(at).value = int(value)
+    c_uint64.from_address(int(at)).value = int(value)
 
 
 @_lowered(types.void(types.int64, types.int64), _put_byte)
@@ -190,7 +190,7 @@ def high_product(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _mask(at: int, count: int, is_meant: Callable[[int], bool]) -> np.uint64:
-    there = bytes((c_uint8 * count).from_address(at))
+    there = bytes((c_uint8 * count).from_address(int(at)))
     return np.uint64(sum(1 << i for i, byte in enumerate(there) if is_meant(byte)))
 
 
