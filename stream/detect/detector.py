@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from stream.detect.ingest.ingestor import Ingestor, Sketchbook
 from stream.detect.ingest.windows import Progress
-from stream.detect.judge.judge import Judge, JudgeProgress
+from stream.detect.judge.judge import Judge, JudgeProgress, ReferenceById
+from stream.detect.judge.records import Memory
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
 
@@ -20,12 +21,26 @@ ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
 
 
 class Detector:
-    """Makes the two halves under one spec."""
+    """Makes the two halves under one spec.
 
-    def __init__(self, spec: DetectorSpec, reference_of: ReferenceOf) -> None:
+    reference_of     today's reference, under which new panes are counted
+    reference_by_id  also one that panes were counted under before; only today's if not given
+    """
+
+    def __init__(
+        self,
+        spec: DetectorSpec,
+        reference_of: ReferenceOf,
+        reference_by_id: ReferenceById | None = None,
+    ) -> None:
         self.spec = spec
         self._reference_of = reference_of
+        self._reference_by_id = reference_by_id or self._todays
         self._sketchbook = Sketchbook(spec, reference_of)
+
+    def _todays(self, model: str, version: str, id_: str) -> Reference | None:
+        reference = self._reference_of(model, version)
+        return reference if reference is not None and reference.id == id_ else None
 
     def ingestor(
         self,
@@ -52,13 +67,15 @@ class Detector:
         partitions: int = 1,
         next_offset: int = 0,
         progress: JudgeProgress | None = None,
+        memory: Memory | None = None,
     ) -> Judge:
         """The judge side of one of the partials topic's partitions, from next_offset on."""
         return Judge(
             self.spec,
-            self._reference_of,
+            self._reference_by_id,
             topic=topic,
             partitions=partitions,
             next_offset=next_offset,
             progress=progress,
+            memory=memory,
         )

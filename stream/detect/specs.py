@@ -40,6 +40,7 @@ class TimeSpec:
     idle_timeout_ms: int = 60_000  # wall time without a record before a partition counts as idle
     max_ahead_ms: int = 300_000  # an event further ahead of its arrival is a dead letter
     revise_for_ms: int = 3_600_000  # a later event revises its window, then a dead letter
+    forget_after_ms: int = WEEK_MS  # event time without an event before a stream is forgotten
     duplicates_for_ms: int = 60_000  # ids are known so long after their pane, in whole panes
 
 
@@ -91,6 +92,7 @@ class RuleSpec:
     length_ms: int | None = None  # which window length; None = the model's first
     hold: int = 1  # breaching windows in a row before the alert fires
     keep_firing: int = 1  # windows in a row without breach before it resolves
+    repeat_ms: int | None = None  # event time after which an alert that still fires is told again
     sequential: bool = False  # adds up the evidence of window after window: for slow drift
     runbook: str | None = None
 

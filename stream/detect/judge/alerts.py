@@ -1,136 +1,198 @@
 """Alerts: findings window by window in, alert events out.
 
-In    the findings of each window of a stream, in event time
-Out   alert events, one per change of an alert's state
-Not   the verdict itself (rules.py), sending (bus)
+In    the findings of each window of a stream
+Out   alert events, one per change of an alert's state; the book as JSON, and back
+Not   the verdict itself (rules.py), when an alert fires and ends (lives.py), sending (bus)
 
-    inactive ──breach──► pending ──`for` breaches──► firing ──`keep_firing` clear──► resolved
-                            └─────no breach──► inactive
-
-Words and life cycle are Prometheus'. A window without enough data changes nothing: silence never
-resolves an alert. While an alert fires, a value still above 80 % of its threshold is not clear.
-Each event has a reason: first, changed, resolved, corrected, retracted.
+Each event has a reason: first, changed, repeat, resolved, corrected, retracted. An alert whose rule
+is gone, or of which no verdict came for `forget_after`, is resolved and says why: nobody would ever
+end it otherwise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stream.detect.judge import causes
 from stream.detect.judge.enough import budget, sizing
-from stream.detect.judge.findings import BREACH, OK, Finding, Reading
-from stream.detect.judge.gather import Window
+from stream.detect.judge.findings import BREACH, NO_DATA, OK, Finding, Reading
+from stream.detect.judge.lives import BREACHED, CLEAR, NEAR, NEW, SMALL, UNKNOWN, WIDE, Life
 from stream.detect.judge.summaries import digest, tidy
-from stream.detect.specs import ModelSpec
+from stream.detect.specs import ModelSpec, RuleSpec
 from stream.detect.states import Stream
+from stream.detect.times import NEVER_MS, rfc3339
 
-CLEAR = 0.8  # of the threshold
+CLEAR_SHARE = 0.8  # of the threshold: above it a firing alert is not clear
+MOST_NAMED = 1_000  # values an alert tells of while it fires; then it says no more of new ones
 EVENT_TYPE = "driftline.alert.v1"
 
 
 @dataclass(slots=True)
 class _Alert:
-    """The life of one alert."""
+    """One alert: what it is about, in case its rule goes, and its life."""
 
-    breaches: int = 0  # in a row
-    clears: int = 0  # in a row
-    is_firing: bool = False
-    since: Window | None = None
-    named: set[str] = field(default_factory=set)  # values the alert has told of
-    sent: dict[Window, str] = field(default_factory=dict)  # last reason told for a window
+    rule: RuleSpec
+    feature: str | None
+    measure: str
+    length_ms: int
+    life: Life
+    is_gone: bool = False  # there is no such rule any more
 
 
 class AlertBook:
     """The alerts of one stream."""
 
-    def __init__(self, stream: Stream, model: ModelSpec, config_hash: str) -> None:
+    def __init__(
+        self, stream: Stream, model: ModelSpec, config_hash: str, forget_after_ms: int = -NEVER_MS
+    ) -> None:
         self._stream = stream
         self._model = model
         self._config_hash = config_hash
+        self._forget_after_ms = forget_after_ms
         self._alerts: dict[str, _Alert] = {}
 
-    def observe(self, findings: list[Finding], reading: Reading) -> list[dict[str, Any]]:
-        """Alert events that this window, or this revision of it, brings about."""
-        events = []
+    def observe(
+        self,
+        findings: list[Finding],
+        reading: Reading,
+        *,
+        final_ms: int = NEVER_MS,
+        later: Sequence[int] = (),
+    ) -> list[dict[str, Any]]:
+        """Alert events that this window, or this revision of it, brings about.
+
+        final_ms  windows that end here or earlier are not revised any more
+        later     starts of windows of this length that come after it and were judged before it
+        """
+        events, window = [], reading.due.window
         for finding in findings:
-            fingerprint = self._fingerprint(finding)
+            fingerprint = self._fingerprint(finding.rule, finding.feature)
             alert = self._alerts.get(fingerprint)
             if alert is None:
                 if finding.verdict != BREACH:
                     continue
-                alert = self._alerts[fingerprint] = _Alert()
-            step = self._revise if reading.due.revision else self._advance
-            reason = step(alert, finding, reading)
+                alert = self._alerts[fingerprint] = self._open(finding, reading)
+                # Nothing was noted of them, so none was a breach; one without data counts as clear.
+                alert.life.letters.update(dict.fromkeys(later, CLEAR))
+            alert.life.settle(final_ms, window.length_ms)
+            reason = self._step(alert, finding, reading)
             if reason:
-                alert.sent[reading.due.window] = reason
+                alert.life.tell(reason, window.start_ms, window.length_ms, finding.value)
                 events.append(self._event(fingerprint, alert, reason, finding, reading))
-        return events
+        return events + self._close_some(reading)
+
+    def close(self, reading: Reading) -> list[dict[str, Any]]:
+        """The stream ended: what still fires is resolved."""
+        why = "nothing came for so long that it is not watched any more"
+        alerts, self._alerts = self._alerts, {}
+        return [
+            self._closing(fingerprint, alert, why, reading)
+            for fingerprint, alert in alerts.items()
+            if alert.life.is_firing
+        ]
 
     def firing(self) -> list[str]:
         """Fingerprints of the alerts that fire now."""
-        return [fingerprint for fingerprint, alert in self._alerts.items() if alert.is_firing]
+        return [name for name, alert in self._alerts.items() if alert.life.is_firing]
 
-    def _fingerprint(self, finding: Finding) -> str:
-        # The rule's reference, not the one it found: that may come and go with publications.
-        rule = finding.rule
-        return digest(*self._stream, rule.name, finding.feature or "", rule.reference or "")
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every alert of which something could still be told."""
+        return [
+            {
+                "fingerprint": fingerprint,
+                "rule": alert.rule.name,
+                "kind": alert.rule.kind,
+                "severity": alert.rule.severity,
+                "feature": alert.feature,
+                "measure": alert.measure,
+                "length_ms": alert.length_ms,
+                **alert.life.to_json(alert.length_ms),
+            }
+            for fingerprint, alert in sorted(self._alerts.items())
+        ]
 
-    def _advance(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
+    def read_json(self, rows: list[dict[str, Any]]) -> None:
+        """Take over what `to_json` gave, under the rules of today.
+
+        Raises KeyError, TypeError or ValueError if it did not.
+        """
+        rules = {rule.name: rule for rule in self._model.rules}
+        for row in rows:
+            gone = RuleSpec(name=row["rule"], kind=row["kind"], severity=row["severity"])
+            rule = rules.get(row["rule"], gone)
+            life, length_ms = _life(rule), int(row["length_ms"])
+            life.read_json(row, length_ms)
+            alert = _Alert(rule, row["feature"], row["measure"], length_ms, life)
+            alert.is_gone = rule is gone
+            self._alerts[row["fingerprint"]] = alert
+
+    def _open(self, finding: Finding, reading: Reading) -> _Alert:
+        length_ms = reading.due.window.length_ms
+        return _Alert(
+            finding.rule, finding.feature, finding.measure, length_ms, _life(finding.rule)
+        )
+
+    def _step(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
         """The life cycle's next step; the reason to tell of it, if there is one."""
-        if finding.verdict == BREACH:
-            # A wide window stands for as many as have to agree.
-            stands_for = finding.rule.hold if finding.windows > 1 else 1
-            alert.breaches, alert.clears = alert.breaches + stands_for, 0
-            return self._breach(alert, finding, reading)
-        if finding.verdict != OK:
-            # Too small to end an alert, but it did not agree with the window before.
-            if finding.is_small and not alert.is_firing:
-                alert.breaches = 0
-            return None
-        if alert.is_firing and not _is_clear(finding):
-            alert.clears = 0
-            return None
-        alert.breaches, alert.clears = 0, alert.clears + 1
-        if not alert.is_firing or alert.clears < finding.rule.keep_firing:
-            return None
-        alert.is_firing = False
-        alert.named.clear()
-        return "resolved"
+        life, window = alert.life, reading.due.window
+        is_revision = reading.due.revision > 0
+        if is_revision and finding.is_small:
+            return None  # what wide windows say is not revised
+        reason = life.take(
+            _letter(finding),
+            window.start_ms,
+            window.length_ms,
+            finding.value,
+            is_revision=is_revision,
+        )
+        if finding.verdict != BREACH or not _names_values(finding) or not life.is_firing:
+            return reason
+        new = set(causes.unseen_values(finding, reading)) - life.named
+        is_changed = reason is None and not is_revision and new and len(life.named) < MOST_NAMED
+        if reason or is_changed:
+            life.named |= new
+        return "changed" if is_changed else reason
 
-    def _breach(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
-        new = set(causes.unseen_values(finding, reading)) if _names_values(finding) else set()
-        is_first = not alert.is_firing and alert.breaches >= finding.rule.hold
-        is_changed = alert.is_firing and not new <= alert.named
-        alert.named |= new if is_first or is_changed else set()
-        if is_first:
-            alert.is_firing, alert.since = True, reading.due.window
-            return "first"
-        return "changed" if is_changed else None
+    def _close_some(self, reading: Reading) -> list[dict[str, Any]]:
+        """Forget alerts that are over; resolve those that nothing would ever end."""
+        events, window = [], reading.due.window
+        for fingerprint, alert in list(self._alerts.items()):
+            if alert.length_ms != window.length_ms:
+                continue
+            is_stale = alert.life.seen_ms < window.end_ms - self._forget_after_ms
+            if not (alert.is_gone or is_stale or alert.life.is_over):
+                continue
+            del self._alerts[fingerprint]
+            if alert.life.is_firing:
+                why = "its rule is gone" if alert.is_gone else "no verdict came for too long"
+                events.append(self._closing(fingerprint, alert, why, reading))
+        return events
 
-    def _revise(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
-        """Late data changed a window that was judged before."""
-        window = reading.due.window
-        told = alert.sent.get(window)
-        if finding.verdict == BREACH:
-            if told in ("first", "changed", "corrected"):
-                return "corrected"
-            if not alert.is_firing and finding.rule.hold == 1:
-                alert.is_firing, alert.since, alert.clears = True, window, 0
-                return "corrected"
-            return None
-        if told not in ("first", "changed", "corrected") or finding.is_small:
-            return None
-        if alert.since == window:
-            alert.is_firing, alert.breaches = False, 0
-        return "retracted"
+    def _closing(
+        self, fingerprint: str, alert: _Alert, why: str, reading: Reading
+    ) -> dict[str, Any]:
+        finding = Finding(alert.rule, alert.feature, NO_DATA, alert.measure)
+        since_ms, alert.life.base = alert.life.now.since_ms, NEW
+        alert.life.letters.clear()
+        event = self._event(fingerprint, alert, "resolved", finding, reading)
+        whose = f"{self._stream.model}/{self._stream.version}"
+        since = f" since {rfc3339(since_ms)}" if since_ms is not None else ""
+        what = alert.feature or "the service"
+        event["data"]["summary"] = f"{whose}: {what} was an alert{since}; {why}."
+        return event
+
+    def _fingerprint(self, rule: RuleSpec, feature: str | None) -> str:
+        # The rule's reference, not the one it found: that may come and go with publications.
+        return digest(*self._stream, rule.name, feature or "", rule.reference or "")
 
     def _event(
         self, fingerprint: str, alert: _Alert, reason: str, finding: Finding, reading: Reading
     ) -> dict[str, Any]:
         """A CloudEvents 1.0 event; its id is made of event-time data alone."""
         window, rule, summary = reading.due.window, finding.rule, reading.summary
-        stream = self._stream
+        stream, since_ms = self._stream, alert.life.now.since_ms
         hinted = causes.hints(finding, reading) if finding.verdict == BREACH else []
         if finding.verdict == BREACH:
             words = causes.sentence(finding, reading, hinted)
@@ -149,8 +211,9 @@ class AlertBook:
             "datacontenttype": "application/json",
             "data": {
                 "fingerprint": fingerprint,
-                "state": "firing" if alert.is_firing else "resolved",
+                "state": "resolved" if since_ms is None else "firing",
                 "reason": reason,
+                "since": None if since_ms is None else rfc3339(since_ms),
                 "revision": reading.due.revision,
                 "kind": rule.kind,
                 "rule": rule.name,
@@ -177,15 +240,28 @@ class AlertBook:
         return tidy(event)  # type: ignore[no-any-return]
 
 
+def _life(rule: RuleSpec) -> Life:
+    return Life(rule.hold, rule.keep_firing, rule.repeat_ms)
+
+
+def _letter(finding: Finding) -> str:
+    if finding.verdict == BREACH:
+        # A wide window stands for as many as have to agree.
+        return WIDE if finding.windows > 1 else BREACHED
+    if finding.verdict != OK:
+        return SMALL if finding.is_small else UNKNOWN
+    return CLEAR if _is_clear(finding) else NEAR
+
+
 def _is_clear(finding: Finding) -> bool:
     """Whether the value is well within its bound, or between both if there are two."""
     rule = finding.rule
     if rule.below is not None:
-        return rule.above is not None or finding.value * CLEAR >= rule.below
+        return rule.above is not None or finding.value * CLEAR_SHARE >= rule.below
     if finding.clear is not None:
         return not finding.value > finding.clear
     noise = finding.null_expectation or 0.0  # in small windows most of the value, and no drift
-    bound = noise + CLEAR * (abs(finding.threshold) - noise)
+    bound = noise + CLEAR_SHARE * (abs(finding.threshold) - noise)
     return not abs(finding.value) > bound or finding.threshold <= 0
 
 

@@ -1,18 +1,25 @@
 """Gather: partials of all source partitions in, windows that are due out.
 
 In    partials and markers of one partition of the partials topic, in offset order
-Out   `Due` windows: complete ones to judge, judged ones to revise
-Not   what a window says (summaries.py) or means (rules.py)
+Out   `Due` windows: complete ones to judge, judged ones to revise; streams that ended
+Not   what a window says (summaries.py) or means (rules.py), its bytes (records.py)
 
 The watermark here is the smallest of all source partitions that are not idle; if all are idle, the
-largest. A partial replaces the one with its key and never adds to it, unless it covers less of the
-source. What may still be revised is kept; what comes after that is an `Orphan`, not lost silently.
+largest. It never moves back: what an idle source sends when it returns revises. A partial replaces
+the one with its key and never adds to it, unless it covers less of the source. What may still be
+revised is kept; what comes after that is an `Orphan`, not lost silently.
+
+All of this is a function of the log, so a gather that starts from what another one knew at some
+offset (`Position`, `Seen`), and reads the partials that are still needed once more, goes on as the
+other one would have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from stream.detect.partials import Marker, Partial
@@ -20,7 +27,7 @@ from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
-PartKey = tuple[int, int, int]  # pane, source partition, part
+PartKey = tuple[int, int]  # source partition, part
 
 
 class Window(NamedTuple):
@@ -42,6 +49,8 @@ class Due:
 
     offsets        per source partition, first and last offset that contributed
     reference_ids  under which its partials were made; "" is none
+    reference_id   the one that judges: of most events of the last pane, the smallest of equals
+    config_hashes  under which its partials were made
     """
 
     window: Window
@@ -49,6 +58,8 @@ class Due:
     state: WindowState | None
     offsets: dict[int, tuple[int, int]]
     reference_ids: tuple[str, ...] = ()
+    reference_id: str = ""
+    config_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,43 @@ class Orphan:
 
     partial: Partial
     watermark_ms: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition of the partials topic stands.
+
+    told_to       messages below this offset were taken, and what they brought about was told
+    watermark_ms  as of then
+    final_ms      windows that end here or earlier are never revised
+    sources       the last marker of each source partition
+    """
+
+    told_to: int = 0
+    watermark_ms: int = NEVER_MS
+    final_ms: int = NEVER_MS
+    sources: Mapping[int, Marker] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of the windows of a stream beside their partials.
+
+    told_to    markers below this offset were taken for this stream
+    final_ms   as of then
+    revisions  of judged windows that may be revised, by (length_ms, start_ms)
+    last       (length_ms, start_ms) of the last judged window of the first length
+    is_quiet   it was told that nothing came after it
+    born_at    offset of its first partial
+    """
+
+    told_to: int = 0
+    final_ms: int = NEVER_MS
+    revisions: dict[tuple[int, int], int] = field(default_factory=dict)
+    last: tuple[int, int] | None = None
+    is_quiet: bool = False
+    born_at: int = 0
 
 
 @dataclass(slots=True)
@@ -65,93 +113,245 @@ class _Held:
     offset: int
 
 
+@dataclass(slots=True)
+class _Stream:
+    """A stream's partials, by pane, and what is known of its windows."""
+
+    seen: Seen
+    panes: dict[int, dict[PartKey, _Held]] = field(default_factory=dict)
+    waiting: set[tuple[int, int]] = field(default_factory=set)  # complete or not, to be judged
+    touched: dict[tuple[int, int], int] | None = None  # adds by window, while it is rebuilt
+    is_over: bool = False  # it was dropped at told_to, which is still to come
+
+
 class Gather:
     """The windows of the streams of one partition of the partials topic."""
 
-    def __init__(self, spec: DetectorSpec, *, next_offset: int = 0) -> None:
+    def __init__(
+        self, spec: DetectorSpec, *, next_offset: int = 0, position: Position | None = None
+    ) -> None:
+        position = position or Position(told_to=next_offset)
         self._spec = spec
         self._pane_ms = spec.time.pane_ms
         self.next_offset = next_offset
-        self._sources: dict[int, Marker] = {}
-        self._held: dict[Stream, dict[PartKey, _Held]] = {}
-        self._waiting: set[Window] = set()  # complete or not, not judged yet
-        self._revisions: dict[Window, int] = {}  # of judged windows
-        self._last: dict[Stream, Window] = {}  # last judged of the first length
-        self._quiet: set[Stream] = set()
-        self._final_ms = NEVER_MS  # windows that end here or earlier are never revised
+        self.told_to = position.told_to
+        self.watermark_ms = position.watermark_ms
+        self.final_ms = position.final_ms
+        self._sources: dict[int, Marker] = dict(position.sources)
+        self._streams: dict[Stream, _Stream] = {}
+        self._queue: list[tuple[int, int, Stream, int]] = []  # end, length, stream, start: a heap
+        self._silences: list[tuple[int, Stream]] = []  # a heap of when a stream is called quiet
+        self._segments: dict[Stream, int] = {}  # of a model's version, as of the last marker
+        self._order: deque[tuple[int, Stream, int, PartKey]] = deque()  # held, by offset
 
-    @property
-    def watermark_ms(self) -> int:
-        """How far all source partitions have come; very negative until all have spoken."""
-        markers = self._sources.values()
-        if not markers or len(markers) < max(m.sources for m in markers):
-            return NEVER_MS
-        active = [m.watermark_ms for m in markers if not m.is_idle]
-        return min(active) if active else max(m.watermark_ms for m in markers)
+    def position(self) -> Position:
+        """Where the partition stands; streams that were restored further on are so still."""
+        return Position(self.told_to, self.watermark_ms, self.final_ms, dict(self._sources))
+
+    def seen(self, stream: Stream) -> Seen | None:
+        """What is known of a stream's windows, None if nothing."""
+        known = self._streams.get(stream)
+        return known.seen if known else None
+
+    def restore(self, stream: Stream, seen: Seen, *, is_over: bool = False) -> None:
+        """Go on with a stream from where its record stands.
+
+        is_over  it was dropped there: what comes before is not needed
+        """
+        lengths = self._spec.model(stream.model).lengths_ms
+        seen.revisions = {w: r for w, r in seen.revisions.items() if w[0] in lengths}
+        if seen.last is not None and seen.last[0] != lengths[0]:
+            seen.last = None
+        seen.told_to = max(seen.told_to, self.told_to)
+        self._streams[stream] = _Stream(seen, is_over=is_over)
+        self._await_silence(stream, seen)
+
+    def rebuilt(self) -> Iterator[Due]:
+        """Windows that were judged below `told_to`, of streams without a record, oldest first.
+
+        Every revision that was told before needed one more partial: with as many revisions as
+        there were partials none is told again with another content.
+        """
+        lost = {s: known for s, known in self._streams.items() if known.touched is not None}
+        found = [Window(stream, *w) for stream, known in lost.items() for w in known.waiting]
+        for window in sorted(found, key=lambda w: (w.end_ms, w.length_ms, w.stream)):
+            if window.end_ms > self.watermark_ms:
+                continue
+            known = lost[window.stream]
+            known.waiting.discard(window[1:])
+            yield from self._silence_before(window, known)
+            touched = (known.touched or {}).get(window[1:], 1)
+            known.seen.revisions[window[1:]] = touched - 1
+            self._note(window, known)
+            if not self.has_forgotten(window):
+                yield self._merge(window, 0)
+        for stream, known in lost.items():
+            known.touched = None
+            if known.seen.last and not stream.segment:
+                yield from self._silence_after(stream, known, self.watermark_ms)
 
     def add(self, item: Partial | Marker, offset: int) -> Orphan | None:
         """Take one message of the partition."""
         self.next_offset = offset + 1
         if isinstance(item, Marker):
-            known = self._sources.get(item.source)
-            if known is None or item.watermark_ms >= known.watermark_ms:
-                self._sources[item.source] = item
+            if offset >= self.told_to:
+                self._hear(item)
             return None
-        if self._is_final(item):
-            return Orphan(item, self._final_ms)
-        parts = self._held.setdefault(item.stream, {})
-        key = (item.pane, item.source, item.part)
-        held = parts.get(key)
-        if held is None or _says_more(item, held.partial):
-            parts[key] = _Held(item, offset)
-            self._waiting.update(self._windows(item.stream, item.pane))
+        known = self._streams.get(item.stream)
+        told_to = known.seen.told_to if known else self.told_to
+        last_end_ms = self._last_end(item.stream, item.pane)
+        if offset >= self.told_to and last_end_ms <= self.final_ms:
+            return Orphan(item, self.final_ms, offset)
+        is_dropped = known is not None and known.is_over and offset < told_to
+        if is_dropped or last_end_ms <= self._kept_ms(item.stream):
+            return None
+        if known is None:
+            # No record, and yet something below what was told: it is lost, or there was nothing.
+            known = self._streams[item.stream] = _Stream(Seen(told_to, born_at=offset))
+            known.touched = {} if offset < told_to else None
+        known.is_over = False
+        self._hold(known, item, offset)
         return None
 
-    def due(self, at_least_ms: int = NEVER_MS) -> Iterator[Due]:
-        """Windows whose end the watermark has passed, oldest first; then forget what is final.
+    def segments(self, stream: Stream) -> int:
+        """How many segments of its model's version there are as of the last message."""
+        whole = stream._replace(segment="")
+        if whole not in self._segments:
+            self._segments[whole] = sum(
+                1
+                for other, known in self._streams.items()
+                if other[:2] == stream[:2] and other.segment
+                and known.seen.born_at < self.next_offset
+            )  # fmt: skip
+        return self._segments[whole]
 
-        at_least_ms  a watermark known otherwise
-        """
-        watermark_ms = max(self.watermark_ms, at_least_ms)
-        ready = [w for w in self._waiting if w.end_ms <= watermark_ms]
-        for window in sorted(ready, key=lambda w: (w.end_ms, w.length_ms, w.stream)):
-            self._waiting.discard(window)
-            yield from self._silence_before(window)
-            revision = self._revisions.get(window, -1) + 1
-            self._revisions[window] = revision
-            self._note(window)
+    def due(self) -> Iterator[Due]:
+        """Windows whose end the watermark has passed, oldest first; call it after each marker."""
+        asleep = []
+        self._segments.clear()
+        while self._queue and self._queue[0][0] <= self.watermark_ms:
+            entry = heappop(self._queue)
+            _end_ms, length_ms, stream, start_ms = entry
+            known = self._streams.get(stream)
+            if known is None or (length_ms, start_ms) not in known.waiting:
+                continue
+            if known.seen.told_to >= self.next_offset:
+                asleep.append(entry)
+                continue
+            window = Window(stream, length_ms, start_ms)
+            known.waiting.discard(window[1:])
+            yield from self._silence_before(window, known)
+            revision = known.seen.revisions.get(window[1:], -1) + 1
+            known.seen.revisions[window[1:]] = revision
+            self._note(window, known)
             yield self._merge(window, revision)
-        for stream in sorted(self._last):
-            if not stream.segment:
-                yield from self._silence_after(stream, watermark_ms)
-        self._forget(watermark_ms)
+        for entry in asleep:
+            heappush(self._queue, entry)
+        yield from self._silences_due()
+        self.told_to = self.next_offset
+
+    def forget(self) -> tuple[list[Stream], list[Stream]]:
+        """Let go of what is final now.
+
+        Returns the streams that lost panes, and those that were dropped: nothing came of them for
+        so long.
+        """
+        final_ms = (self.watermark_ms - self._spec.time.revise_for_ms) // self._pane_ms
+        final_ms *= self._pane_ms
+        if final_ms <= self.final_ms:
+            return [], []
+        self.final_ms = final_ms
+        changed, ended = [], []
+        # The end of a log is no silence.
+        over_ms = final_ms - self._spec.time.forget_after_ms
+        over_ms = over_ms if self.watermark_ms < -NEVER_MS else NEVER_MS
+        for stream, known in self._streams.items():
+            seen = known.seen
+            seen.revisions = {w: r for w, r in seen.revisions.items() if sum(w) > final_ms}
+            kept_ms = self._kept_ms(stream)
+            gone = [pane for pane in known.panes if self._last_end(stream, pane) <= kept_ms]
+            for pane in gone:
+                del known.panes[pane]
+            if gone:
+                changed.append(stream)
+            is_old = seen.last is None or sum(seen.last) <= over_ms
+            if not known.panes and (known.is_over or is_old):
+                ended.append(stream)
+        ended = [s for s in ended if self._streams[s].seen.told_to < self.next_offset]
+        for stream in ended:
+            del self._streams[stream]
+        return changed, ended
 
     def safe_offset(self) -> int:
-        """Everything below is in windows that are final."""
-        held = [h.offset for parts in self._held.values() for h in parts.values()]
-        return min(held, default=self.next_offset)
+        """Everything below is in windows that are final, and was told."""
+        while self._order and not self._is_held(*self._order[0]):
+            self._order.popleft()
+        read_to = min(self.told_to, self.next_offset)  # what is still to be read again is needed
+        return min(self._order[0][0], read_to) if self._order else read_to
 
-    def is_whole(self, window: Window, watermark_ms: int) -> bool:
-        """Whether nothing of a window was forgotten when the watermark stood there."""
+    def has_forgotten(self, window: Window) -> bool:
+        """Whether the panes of a window will not be read again."""
         first_pane = window.start_ms // self._pane_ms
-        kept_ms = self._kept_ms(window.stream, watermark_ms)
-        return self._last_end(window.stream, first_pane) > kept_ms
+        return self._last_end(window.stream, first_pane) <= self._kept_ms(window.stream)
 
-    def _kept_ms(self, stream: Stream, watermark_ms: int) -> int:
+    def judged_after(self, window: Window) -> list[int]:
+        """Starts of judged windows of the same length that come later and had events."""
+        known = self._streams[window.stream]
+        return sorted(
+            start_ms
+            for length_ms, start_ms in known.seen.revisions
+            if length_ms == window.length_ms
+            and start_ms > window.start_ms
+            and any(start_ms <= pane * self._pane_ms < start_ms + length_ms for pane in known.panes)
+        )
+
+    def merged(self, window: Window) -> WindowState | None:
+        """What the partials held now say of a window; None if there is none."""
+        return self._merge(window, 0).state if window.stream in self._streams else None
+
+    def _is_held(self, offset: int, stream: Stream, pane: int, key: PartKey) -> bool:
+        known = self._streams.get(stream)
+        held = known.panes.get(pane, {}).get(key) if known else None
+        return held is not None and held.offset == offset
+
+    def _hear(self, marker: Marker) -> None:
+        known = self._sources.get(marker.source)
+        if known is not None and marker.watermark_ms < known.watermark_ms:
+            return
+        self._sources[marker.source] = marker
+        markers = self._sources.values()
+        if len(markers) < max(m.sources for m in markers):
+            return
+        active = [m.watermark_ms for m in markers if not m.is_idle]
+        now_ms = min(active) if active else max(m.watermark_ms for m in markers)
+        self.watermark_ms = max(self.watermark_ms, now_ms)
+
+    def _hold(self, known: _Stream, item: Partial, offset: int) -> None:
+        parts = known.panes.setdefault(item.pane, {})
+        key = (item.source, item.part)
+        held = parts.get(key)
+        if held is not None and not _says_more(item, held.partial):
+            return
+        parts[key] = _Held(item, offset)
+        self._order.append((offset, item.stream, item.pane, key))
+        is_news, final_ms = offset >= known.seen.told_to, max(self.final_ms, known.seen.final_ms)
+        at_ms = item.pane * self._pane_ms
+        for length_ms in self._spec.model(item.stream.model).lengths_ms:
+            start_ms = at_ms // length_ms * length_ms
+            window = (length_ms, start_ms)
+            if known.touched is not None:
+                known.touched[window] = known.touched.get(window, 0) + 1
+            if start_ms + length_ms <= final_ms or window in known.waiting:
+                continue
+            if is_news or window not in known.seen.revisions:
+                known.waiting.add(window)
+                heappush(self._queue, (start_ms + length_ms, length_ms, item.stream, start_ms))
+
+    def _kept_ms(self, stream: Stream) -> int:
         """Panes whose last window ends later are kept: what may be revised, and one window more,
         which is the reference of the next.
         """
-        longest_ms = max(self._spec.model(stream.model).lengths_ms)
-        return watermark_ms - self._spec.time.revise_for_ms - longest_ms
-
-    def _is_final(self, partial: Partial) -> bool:
-        return self._last_end(partial.stream, partial.pane) <= self._final_ms
-
-    def _windows(self, stream: Stream, pane: int) -> list[Window]:
-        at_ms = pane * self._pane_ms
-        lengths = self._spec.model(stream.model).lengths_ms
-        windows = [Window(stream, length, at_ms // length * length) for length in lengths]
-        return [w for w in windows if w.end_ms > self._final_ms]
+        return self.final_ms - max(self._spec.model(stream.model).lengths_ms)
 
     def _last_end(self, stream: Stream, pane: int) -> int:
         at_ms = pane * self._pane_ms
@@ -160,55 +360,71 @@ class Gather:
 
     def _merge(self, window: Window, revision: int) -> Due:
         first, last = window.start_ms // self._pane_ms, window.end_ms // self._pane_ms
-        parts = self._held[window.stream]
-        state, offsets, references = WindowState(), dict[int, tuple[int, int]](), set[str]()
-        for key in sorted(k for k in parts if first <= k[0] < last):
-            partial = parts[key].partial
-            state.merge(partial.state)
-            low, high = offsets.get(partial.source, (partial.first_offset, partial.last_offset))
-            low, high = min(low, partial.first_offset), max(high, partial.last_offset)
-            offsets[partial.source] = (low, high)
-            references.add(partial.reference_id or "")
+        panes = self._streams[window.stream].panes
+        state, offsets = WindowState(), dict[int, tuple[int, int]]()
+        references, configs, judging = set[str](), set[str](), dict[str, int]()
+        for pane in sorted(pane for pane in panes if first <= pane < last):
+            judging = {}
+            for key in sorted(panes[pane]):
+                partial = panes[pane][key].partial
+                state.merge(partial.state)
+                low, high = offsets.get(partial.source, (partial.first_offset, 0))
+                low, high = min(low, partial.first_offset), max(high, partial.last_offset)
+                offsets[partial.source] = (low, high)
+                reference = partial.reference_id or ""
+                judging[reference] = judging.get(reference, 0) + partial.state.events
+                references.add(reference)
+                configs.add(partial.config_hash)
         return Due(
-            window, revision, state, dict(sorted(offsets.items())), tuple(sorted(references))
+            window,
+            revision,
+            state,
+            dict(sorted(offsets.items())),
+            tuple(sorted(references)),
+            min(judging, key=lambda name: (-judging[name], name), default=""),
+            tuple(sorted(configs)),
         )
 
-    def _note(self, window: Window) -> None:
-        if window.length_ms == self._spec.model(window.stream.model).lengths_ms[0]:
-            known = self._last.get(window.stream)
-            if known is None or known.start_ms < window.start_ms:
-                self._last[window.stream] = window
-                self._quiet.discard(window.stream)
+    def _note(self, window: Window, known: _Stream) -> None:
+        seen = known.seen
+        is_first_length = window.length_ms == self._spec.model(window.stream.model).lengths_ms[0]
+        if is_first_length and (seen.last is None or seen.last[1] < window.start_ms):
+            seen.last, seen.is_quiet = window[1:], False
+            self._await_silence(window.stream, seen)
 
-    def _silence_before(self, window: Window) -> Iterator[Due]:
+    def _await_silence(self, stream: Stream, seen: Seen) -> None:
+        if seen.last is not None and not seen.is_quiet and not stream.segment:
+            heappush(self._silences, (seen.last[1] + 2 * seen.last[0], stream))
+
+    def _silence_before(self, window: Window, known: _Stream) -> Iterator[Due]:
         """The first empty window of a gap that ends with this window."""
-        last = None if window.stream.segment else self._last.get(window.stream)
-        if last and window.length_ms == last.length_ms and window.start_ms > last.end_ms:
-            yield from self._silence_after(window.stream, window.start_ms)
+        last = None if window.stream.segment else known.seen.last
+        if last and window.length_ms == last[0] and window.start_ms > sum(last):
+            yield from self._silence_after(window.stream, known, window.start_ms)
 
-    def _silence_after(self, stream: Stream, watermark_ms: int) -> Iterator[Due]:
+    def _silences_due(self) -> Iterator[Due]:
+        asleep = []
+        while self._silences and self._silences[0][0] <= self.watermark_ms < -NEVER_MS:
+            entry = heappop(self._silences)
+            known = self._streams.get(entry[1])
+            if known is not None and known.seen.told_to >= self.next_offset:
+                asleep.append(entry)
+            elif known is not None:
+                yield from self._silence_after(entry[1], known, self.watermark_ms)
+        self._silences += asleep
+        heapify(self._silences)
+
+    def _silence_after(self, stream: Stream, known: _Stream, watermark_ms: int) -> Iterator[Due]:
         """Say once that a stream went quiet; every further empty window would say the same."""
-        last = self._last[stream]
-        empty = Window(stream, last.length_ms, last.end_ms)
-        if stream not in self._quiet and empty.end_ms <= watermark_ms < -NEVER_MS:
-            self._quiet.add(stream)
-            if empty not in self._waiting and empty not in self._revisions:
-                self._revisions[empty] = 0
+        seen = known.seen
+        assert seen.last is not None  # who calls looked
+        length_ms, start_ms = seen.last
+        empty = Window(stream, length_ms, start_ms + length_ms)
+        if not seen.is_quiet and empty.end_ms <= watermark_ms < -NEVER_MS:
+            seen.is_quiet = True
+            if empty[1:] not in known.waiting and empty[1:] not in seen.revisions:
+                seen.revisions[empty[1:]] = 0
                 yield Due(empty, 0, None, {})
-
-    def _forget(self, watermark_ms: int) -> None:
-        final_ms = watermark_ms - self._spec.time.revise_for_ms
-        if final_ms <= self._final_ms:
-            return
-        self._final_ms = final_ms
-        self._revisions = {w: r for w, r in self._revisions.items() if w.end_ms > final_ms}
-        for stream, parts in list(self._held.items()):
-            kept_ms = self._kept_ms(stream, watermark_ms)
-            kept = {k: h for k, h in parts.items() if self._last_end(stream, k[0]) > kept_ms}
-            if kept:
-                self._held[stream] = kept
-            else:
-                del self._held[stream]
 
 
 def _says_more(new: Partial, held: Partial) -> bool:

@@ -1,36 +1,46 @@
 """Judge: partials of one partition of the partials topic in, windows and alerts out.
 
-In    partials and markers in offset order
-Out   `Verdicts` per call: window summaries, alert events, orphans
+In    partials and markers in offset order; what an earlier judge of the partition knew
+Out   `Verdicts` per call: window summaries, alert events, orphans; records of what it knows
 Not   Kafka, clocks, threads: who calls and what is done with the answer (agents.py, replay)
+
+All that is told, and all that is known beside partials, changes at markers alone and is a function
+of the log below `told_to` and of the references. So a judge that dies between any two steps is
+taken up by another one that tells the same again, byte for byte and with the same ids, if
+
+1. what a call handed out is acknowledged before the next message is taken,
+2. then the records of streams that changed are written, then the head with `told_to`,
+3. and only then the safe offset is committed.
+
+Died before 2: the head is older, its successor tells again what came after it. Died within 2: some
+streams are further on than the head; they sleep until the log is as far as they are. Died before 3:
+the successor reads a little more than it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from math import nan
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from kernels.measures import significance
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import rules
 from stream.detect.judge.alerts import AlertBook
-from stream.detect.judge.enough import sentence_of, sizing
-from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
-from stream.detect.judge.gather import Due, Gather, Orphan
-from stream.detect.judge.measures import Comparison, compare, weigh
+from stream.detect.judge.comparing import compare_all, write_verdicts
+from stream.detect.judge.findings import BREACH, Finding, Reading
+from stream.detect.judge.gather import Due, Gather, Orphan, Position, Seen, Window
+from stream.detect.judge.measures import Comparison
 from stream.detect.judge.past import Past
+from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecord
 from stream.detect.judge.summaries import digest, summarise, tidy
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
-from stream.detect.specs import WEEK_MS, DetectorSpec
-from stream.detect.states import FeatureState, Stream, WindowState
+from stream.detect.specs import DetectorSpec
+from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
-ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
+ReferenceById = Callable[[str, str, str], Reference | None]  # by model, version and id
 
 
 @dataclass(slots=True)
@@ -40,15 +50,17 @@ class Verdicts:
     windows  summaries with verdicts, contract driftline.window/1
     alerts   alert events, contract driftline.alert.v1
     orphans  parts that came after their window was final
+    rebuilt  streams whose record was lost, and that were judged again in silence
     """
 
     windows: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     orphans: list[Orphan] = field(default_factory=list)
+    rebuilt: list[Stream] = field(default_factory=list)
 
 
 class JudgeProgress(NamedTuple):
-    """What a commit says beside the safe offset.
+    """What a commit says beside the safe offset, in case the records are lost.
 
     told_to       what messages below this offset brought about was handed out and acknowledged;
                   not beyond the last marker, as partials bring about nothing before the next one
@@ -59,10 +71,25 @@ class JudgeProgress(NamedTuple):
     judged_to_ms: int = NEVER_MS
 
 
+class Changes(NamedTuple):
+    """What is to be written, the streams first."""
+
+    streams: dict[Stream, StreamRecord]
+    head: HeadRecord
+
+
+@dataclass(slots=True)
+class _Earlier:
+    """The last window that may be compared with; no reference while its partials are read again."""
+
+    window: Window
+    told_to: int
+    reference: Reference | None
+    is_inline: bool = False  # its sketches stand in the record
+
+
 class Judge:
     """The judge side of one partition of the partials topic.
-
-    After a restart it reads again what may still be revised, and judges it in silence.
 
     partitions  how many judges there are: the budget of segments is shared between them
     """
@@ -70,67 +97,188 @@ class Judge:
     def __init__(
         self,
         spec: DetectorSpec,
-        reference_of: ReferenceOf,
+        reference_by_id: ReferenceById,
         *,
         topic: str = "predictions",
         partitions: int = 1,
         next_offset: int = 0,
         progress: JudgeProgress | None = None,
+        memory: Memory | None = None,
     ) -> None:
+        memory = memory or Memory()
         self._spec = spec
         self._partitions = partitions
-        self._progress = progress or JudgeProgress()
-        self._told_to = self._progress.told_to
-        self._is_catching_up = next_offset < self._progress.told_to
-        self._reference_of = reference_of
+        self._reference_by_id = reference_by_id
         self._topic = topic
-        self._gather = Gather(spec, next_offset=next_offset)
+        position = _position(spec, memory.head, progress or JudgeProgress(), next_offset)
+        self._gather = Gather(spec, next_offset=next_offset, position=position)
+        self._is_awake = False
         self._books: dict[Stream, AlertBook] = {}
         self._pasts: dict[Stream, Past] = {}
-        self._previous: dict[tuple[Stream, int], Reference] = {}
+        self._over: dict[Stream, int] = {}  # dropped, at which offset; until that is written
+        self._earlier: dict[Stream, dict[int, _Earlier]] = {}  # by length
+        self._unread: list[_Earlier] = []  # without reference yet, the next one last
+        self._changed: dict[Stream, None] = {}
+        self._refused = Counter(memory.head.refused if memory.head else {})
+        self._orphans: list[Orphan] = []  # to be told with the next marker
+        self._bad: Counter[str] = Counter()  # messages refused since the last marker
+        # Its last owner dropped a stream that is as old as this; the record is a zombie's.
+        over_ms = position.final_ms - spec.time.forget_after_ms
+        for stream, record in memory.streams.items():
+            seen = record.seen
+            is_known = seen.told_to > position.told_to or seen.last is None
+            if is_known or sum(seen.last or ()) > over_ms:
+                self._take_over(stream, record)
+        self._unread.sort(key=lambda earlier: -earlier.told_to)
 
     @property
     def watermark_ms(self) -> int:
         """Windows that end here or earlier are judged; very negative until all sources spoke."""
-        return max(self._gather.watermark_ms, self._progress.judged_to_ms)
+        return self._gather.watermark_ms
+
+    @property
+    def told_to(self) -> int:
+        """What messages below this offset brought about was handed out."""
+        return self._gather.told_to
 
     def commit_point(self) -> tuple[int, JudgeProgress]:
-        """The safe offset, and what to commit with it."""
-        return self._gather.safe_offset(), JudgeProgress(self._told_to, self.watermark_ms)
+        """The safe offset, and what to commit with it, once `changes` are written."""
+        return self._gather.safe_offset(), JudgeProgress(self.told_to, self.watermark_ms)
 
     def add(self, items: list[tuple[int, Partial | Marker]]) -> Verdicts:
         """Take messages (offset, item); hand out windows that are complete or changed now."""
         verdicts = Verdicts()
         for offset, item in items:
-            if self._is_catching_up and offset >= self._progress.told_to:
-                self._catch_up()
+            is_news = offset >= self.told_to
+            while self._unread and self._unread[-1].told_to <= offset:
+                self._read_earlier(self._unread.pop())
+            if is_news and not self._is_awake:
+                self._wake(verdicts)
             orphan = self._gather.add(item, offset)
-            if self._is_catching_up:
-                continue
             if orphan is not None:
-                verdicts.orphans.append(orphan)
-            elif isinstance(item, Marker):
-                self._judge_due(verdicts)
-                self._told_to = offset + 1
+                self._orphans.append(orphan)
+            elif is_news and isinstance(item, Marker):
+                self._tell(verdicts)
         return verdicts
 
-    def _catch_up(self) -> None:
-        """Judge again, with all that was known, what was judged before; tell nobody."""
-        judged_to_ms = self._progress.judged_to_ms
-        for due in self._gather.due(judged_to_ms):
-            if self._gather.is_whole(due.window, judged_to_ms):
-                self._judge(due)
-        self._is_catching_up = False
+    def refuse(self, offset: int, reason: str) -> bool:
+        """A message that cannot be used; whether to tell of it, or it was told before."""
+        is_news = offset >= self.told_to
+        self._bad[reason] += is_news
+        return is_news
+
+    def changes(self) -> Changes:
+        """What has to be written since the last call."""
+        changed, self._changed = self._changed, {}
+        streams = {stream: self._record(stream) for stream in changed}
+        gather = self._gather
+        head = HeadRecord(
+            gather.position(), gather.safe_offset(), dict(self._refused), self._spec.config_hash
+        )
+        return Changes(streams, head)
 
     def firing(self) -> dict[Stream, list[str]]:
         """Fingerprints of firing alerts by stream."""
         return {stream: book.firing() for stream, book in self._books.items()}
 
-    def _judge_due(self, verdicts: Verdicts) -> None:
+    def refused(self) -> dict[str, int]:
+        """Events and messages that came to nothing, by reason, of all owners of the partition."""
+        return dict(self._refused)
+
+    def _take_over(self, stream: Stream, record: StreamRecord) -> None:
+        self._gather.restore(stream, record.seen, is_over=record.is_over)
+        if record.is_over:
+            return
+        self._book(stream).read_json(record.alerts)
+        self._pasts[stream] = Past.from_json(record.past)
+        lengths = self._spec.model(stream.model).lengths_ms
+        for one in record.earlier:
+            if one.length_ms not in lengths:
+                continue
+            window = Window(stream, one.length_ms, one.start_ms)
+            earlier = _Earlier(window, one.told_to, None, is_inline=one.state is not None)
+            self._earlier.setdefault(stream, {})[one.length_ms] = earlier
+            if one.state is None:
+                self._unread.append(earlier)
+            else:
+                earlier.reference = _as_reference(window, one.state)
+
+    def _read_earlier(self, earlier: _Earlier) -> None:
+        """The partials that it was made of were read again, and no others yet."""
+        state = self._gather.merged(earlier.window)
+        if state is not None and state.events:
+            earlier.reference = _as_reference(earlier.window, state)
+
+    def _wake(self, verdicts: Verdicts) -> None:
+        """Judge again, with all that was known, what was judged before; tell nobody."""
+        self._is_awake = True
+        rebuilt = dict[Stream, None]()
+        for due in self._gather.rebuilt():
+            self._judge(due)
+            rebuilt[due.window.stream] = None
+        verdicts.rebuilt += rebuilt
+
+    def _tell(self, verdicts: Verdicts) -> None:
         for due in self._gather.due():
             window, alerts = self._judge(due)
             verdicts.windows.append(window)
             verdicts.alerts += alerts
+        verdicts.orphans += self._orphans
+        self._refused.update(self._bad)
+        self._refused["too_late"] += sum(o.partial.state.events for o in self._orphans)
+        self._orphans, self._bad = [], Counter()
+        lost_panes, ended = self._gather.forget()
+        for stream in lost_panes:
+            for earlier in self._earlier.get(stream, {}).values():
+                if not earlier.is_inline and self._gather.has_forgotten(earlier.window):
+                    self._changed[stream] = None
+        for stream in ended:
+            verdicts.alerts += self._end(stream)
+
+    def _end(self, stream: Stream) -> list[dict[str, Any]]:
+        """Nothing came of a stream for so long that it is dropped."""
+        self._changed[stream] = None
+        self._over[stream] = self.told_to
+        self._earlier.pop(stream, None)
+        self._pasts.pop(stream, None)
+        book = self._books.pop(stream, None)
+        if book is None or not book.firing():
+            return []
+        length_ms = self._spec.model(stream.model).lengths_ms[0]
+        end_ms = self._gather.final_ms // length_ms * length_ms
+        due = Due(Window(stream, length_ms, end_ms - length_ms), 0, None, {})
+        spec = self._spec
+        summary = summarise(due, {}, {}, spec.config_hash, self._topic, spec.hash_key)
+        return book.close(Reading(due, summary, {}, {}))
+
+    def _record(self, stream: Stream) -> StreamRecord:
+        seen = self._gather.seen(stream)
+        if seen is None:
+            told_to = self._over.pop(stream, self.told_to)
+            return StreamRecord(Seen(told_to, self._gather.final_ms), is_over=True)
+        told_to = max(seen.told_to, self.told_to)
+        rows = []
+        for earlier in self._earlier.get(stream, {}).values():
+            earlier.is_inline = self._gather.has_forgotten(earlier.window)
+            state = earlier.reference.state if earlier.reference and earlier.is_inline else None
+            window = earlier.window
+            rows.append(Earlier(window.length_ms, window.start_ms, earlier.told_to, state))
+        seen = replace(
+            seen,
+            told_to=told_to,
+            final_ms=self._gather.final_ms,
+            revisions=dict(seen.revisions),
+        )
+        past = self._pasts.get(stream, Past())
+        return StreamRecord(seen, rows, self._book(stream).to_json(), past.to_json())
+
+    def _book(self, stream: Stream) -> AlertBook:
+        book = self._books.get(stream)
+        if book is None:
+            model, time = self._spec.model(stream.model), self._spec.time
+            book = AlertBook(stream, model, self._spec.config_hash, time.forget_after_ms)
+            self._books[stream] = book
+        return book
 
     def _judge(self, due: Due) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         stream = due.window.stream
@@ -139,48 +287,46 @@ class Judge:
         ids = {name: reference.id for name, reference in references.items()}
         past = self._pasts.setdefault(stream, Past())
         past.follow(ids)
-        comparisons = _compare(due, references, past)
+        comparisons = compare_all(due, references, past)
         by_feature: dict[str, dict[str, Comparison]] = {}
         for name, compared in comparisons.items():
             for feature, comparison in compared.items():
                 by_feature.setdefault(feature, {})[name] = comparison
         spec = self._spec
         summary = summarise(due, by_feature, ids, spec.config_hash, self._topic, spec.hash_key)
-        segments = self._segments(due)
+        segments = self._segments(stream)
         reading = Reading(due, summary, references, comparisons, past, segments)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
-        _write_verdicts(summary, findings)
-        book = self._books.get(stream)
-        if book is None:
-            book = self._books[stream] = AlertBook(stream, model, self._spec.config_hash)
-        alerts = book.observe(findings, reading)
+        write_verdicts(summary, findings)
+        alerts = self._book(stream).observe(
+            findings,
+            reading,
+            final_ms=self._gather.final_ms,
+            later=self._gather.judged_after(due.window),
+        )
         if not due.revision:
             past.learn(due.window.length_ms, due.window.end_ms, comparisons)
         self._keep_as_previous(due, findings)
+        self._changed[stream] = None
         return tidy(summary), alerts
 
-    def _segments(self, due: Due) -> int:
+    def _segments(self, stream: Stream) -> int:
         """Among how many segments the model's budget for them is shared."""
-        model, version, segment = due.window.stream
-        if not segment:
+        if not stream.segment:
             return 1
-        since_ms = due.window.end_ms - WEEK_MS
-        seen = sum(
-            1
-            for stream, past in self._pasts.items()
-            if stream[:2] == (model, version) and stream.segment and past.last_ms > since_ms
-        )
-        return max(seen, 1) * self._partitions
+        return self._gather.segments(stream) * self._partitions
 
     def _references(self, due: Due) -> dict[str, Reference]:
-        stream = due.window.stream
-        training = self._reference_of(stream.model, stream.version)
-        previous = self._previous.get((stream, due.window.length_ms))
-        found = {}
+        """What a window is compared with; a function of the log, whoever judges it when."""
+        stream, found = due.window.stream, {}
         # Partials made without a reference have no anchor and no vocabulary: what they say is too
         # coarse to be called drift. The first window that was made under one is compared.
-        if training is not None and "" not in due.reference_ids:
-            found["training"] = training
+        if due.reference_id and "" not in due.reference_ids:
+            training = self._reference_by_id(stream.model, stream.version, due.reference_id)
+            if training is not None:
+                found["training"] = training
+        earlier = self._earlier.get(stream, {}).get(due.window.length_ms)
+        previous = earlier.reference if earlier else None
         if previous is not None and self._spec.model(stream.model).keep_previous:
             found["previous"] = previous
         return found
@@ -191,72 +337,31 @@ class Judge:
             return
         if any(f.verdict == BREACH and f.rule.kind != "drift" for f in findings):
             return
-        stream, length_ms, start_ms = due.window
-        self._previous[stream, length_ms] = Reference(
-            digest("previous", *stream, length_ms, start_ms),
-            stream.model,
-            stream.version,
-            due.state,
-        )
+        told_to = self._gather.next_offset
+        earlier = _Earlier(due.window, told_to, _as_reference(due.window, due.state))
+        self._earlier.setdefault(due.window.stream, {})[due.window.length_ms] = earlier
 
 
-def _compare(
-    due: Due, references: Mapping[str, Reference], past: Past
-) -> dict[str, dict[str, Comparison]]:
-    """Every feature of the window beside every reference, with q-values over the features."""
-    state = due.state
-    if state is None:
-        return {}
-    compared: dict[str, dict[str, Comparison]] = {}
-    for name, reference in references.items():
-        known = state.features.keys() | reference.state.features.keys()
-        found = {
-            feature: comparison
-            for feature in sorted(known)
-            if not feature.startswith("service.")
-            and (comparison := _compare_feature(feature, state, reference))
-        }
-        for comparison in found.values():
-            weigh(comparison, past.noise(due.window.length_ms, name, comparison))
-        p_values = np.array([c.p_values.get("psi", nan) for c in found.values()])
-        q_values = significance.benjamini_hochberg(p_values) if len(found) else p_values
-        for comparison, q_value in zip(found.values(), q_values.tolist(), strict=True):
-            comparison.q_value = q_value
-        compared[name] = found
-    return compared
+def _position(
+    spec: DetectorSpec, head: HeadRecord | None, progress: JudgeProgress, next_offset: int
+) -> Position:
+    """Where a judge goes on: at the head, or without one where the commit says."""
+    if head is not None and head.position.told_to >= progress.told_to:
+        return head.position
+    told_to = max(progress.told_to, next_offset)
+    judged_to_ms, pane_ms = progress.judged_to_ms, spec.time.pane_ms
+    final_ms = (judged_to_ms - spec.time.revise_for_ms) // pane_ms * pane_ms
+    if head is None:
+        return Position(told_to, judged_to_ms, final_ms)
+    known = head.position
+    final_ms = max(final_ms, known.final_ms)
+    return Position(told_to, max(judged_to_ms, known.watermark_ms), final_ms, known.sources)
 
 
-def _compare_feature(name: str, state: WindowState, reference: Reference) -> Comparison | None:
-    # A feature that vanished is compared too: all of it is missing.
-    return compare(name, state.features.get(name, FeatureState()), state.events, reference)
-
-
-RANK = (NO_DATA, OK, NOT_ENOUGH, BREACH)  # of several findings the last of these counts
-
-
-def _write_verdicts(summary: dict[str, Any], findings: list[Finding]) -> None:
-    """The worst verdict of the window, and of each feature under each reference."""
-    verdicts = {finding.verdict for finding in findings}
-    worst = max(verdicts, key=RANK.index, default=NOT_ENOUGH if summary["count"] else NO_DATA)
-    summary["verdict"] = worst
-    for finding in findings:
-        for body in _bodies(summary, finding.feature):
-            measures = body.get("measures", {}).get(finding.reference)
-            if measures is not None:
-                told = measures.get("verdict", NO_DATA)
-                measures["verdict"] = max(told, finding.verdict, key=RANK.index)
-                measures.update(sizing(finding))
-    summary["summary"] = sentence_of(summary, findings)
-
-
-def _bodies(summary: dict[str, Any], feature: str | None) -> list[dict[str, Any]]:
-    section, _, name = (feature or "").partition(".")
-    prediction = summary["prediction"] or {}
-    if section == "feature":
-        return [summary["features"][name]] if name in summary["features"] else []
-    if section == "prediction" and prediction:
-        return [prediction.get("label", prediction) if name == "label" else prediction]
-    return []
+def _as_reference(window: Window, state: WindowState) -> Reference:
+    stream, length_ms, start_ms = window
+    name = digest("previous", *stream, length_ms, start_ms)
+    return Reference(name, stream.model, stream.version, state)
 
 
 def orphan_letter(partial: Partial, offset: int) -> DeadLetter:

@@ -74,7 +74,8 @@ class Past:
     references  ids by name: counts on the bins of one mean nothing on those of another
     traces      by window length, reference and feature
     blocks      by rule and feature, and `evidence` likewise
-    sizes       of windows that can fire, and that find what they should: computed once, not kept
+    sizes       of windows that can fire, and that find what they should, by what they depend on:
+                computed once, and kept because the reference that they were computed with may move
     """
 
     learnt_to: dict[int, int] = field(default_factory=dict)
@@ -136,6 +137,7 @@ class Past:
                 [*key, b.start_ms, b.windows, b.counts] for key, b in self.blocks.items()
             ],
             "evidence": [[*key, e.log, e.since_ms] for key, e in self.evidence.items()],
+            "sizes": [[list(key), *found] for key, found in self.sizes.items()],
         }  # fmt: skip
 
     @classmethod
@@ -150,6 +152,7 @@ class Past:
             },
             blocks={(a, b): Block(*rest) for a, b, *rest in body["blocks"]},
             evidence={(a, b): Evidence(*rest) for a, b, *rest in body["evidence"]},
+            sizes={tuple(key): (fires, finds) for key, fires, finds in body["sizes"]},
         )
 
 

@@ -34,7 +34,9 @@ class Told:
         for item in items:
             self.orphans += self.gather.add(item, self.offset) is not None
             self.offset += 1
-        return [shown(due) for due in self.gather.due()]
+        told = [shown(due) for due in self.gather.due()]
+        self.gather.forget()
+        return told
 
 
 def shown(due: Due) -> tuple[float, int, int, int | None]:
@@ -312,7 +314,10 @@ def test_what_may_not_change_any_more_is_forgotten() -> None:
     for minute in range(200):
         told.give(partial(60 * minute), marker(60 * minute + 60))
     gather = told.gather
-    assert len(gather._held[M]) <= 3
-    assert len(gather._revisions) <= 3
-    assert gather._waiting == set()
+    known = gather._streams[M]
+    assert len(known.panes) <= 4
+    assert len(known.seen.revisions) <= 3
+    assert known.waiting == set()
+    assert gather._queue == []
+    assert len(gather._silences) <= 1
     assert MINUTE.revise_for_ms == 120_000

@@ -219,9 +219,11 @@ def test_windows_made_under_no_reference_are_not_compared_with_a_later_one() -> 
 def test_what_comes_after_its_window_was_final_is_an_orphan() -> None:
     judge = Detector(spec(MODEL), no_reference).judge()
     judge.add([(0, partial(10)), (1, marker(400))])
-    assert [o.partial.pane for o in judge.add([(2, partial(10, part=6))]).orphans] == [
+    late = (2, partial(10, part=6))
+    assert [o.partial.pane for o in judge.add([late, (3, marker(460))]).orphans] == [
         partial(10).pane
     ]
+    assert judge.refused() == {"too_late": 1}
 
 
 def test_segments_are_judged_beside_the_whole() -> None:

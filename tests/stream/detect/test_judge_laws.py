@@ -10,6 +10,7 @@ import pytest
 from stream.detect.detector import Detector
 from stream.detect.ingest.ingestor import Intake
 from stream.detect.judge.judge import JudgeProgress
+from stream.detect.judge.records import Ledger, Memory, Stored, choose
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, RuleSpec, TimeSpec
@@ -57,9 +58,9 @@ def odd_event(rng: np.random.Generator, second: float) -> dict[str, Any]:
     return event(max(0, second - int(behind)), {"x": int(rng.integers(10))}, segment=site)
 
 
-def told(items: list[Item], next_offset: int = 0, progress: JudgeProgress | None = None) -> Counts:
+def told(items: list[Item], next_offset: int, progress: JudgeProgress, memory: Memory) -> Counts:
     """What a judge that starts there says last of each window."""
-    judge = detector().judge(next_offset=next_offset, progress=progress)
+    judge = detector().judge(next_offset=next_offset, progress=progress, memory=memory)
     windows = [window for item in items for window in judge.add([item]).windows]
     return {window["window_id"]: window["count"] for window in windows}
 
@@ -73,10 +74,12 @@ def test_a_judge_that_starts_again_says_the_same_last_and_repeats_nothing(
     judge, expected = detector().judge(), Counts()
     for item in items[:crash]:
         judge.add([item])
-    safe_offset, progress = judge.commit_point()
+    changes, (safe_offset, progress) = judge.changes(), judge.commit_point()
+    written = Ledger(0, Memory()).records(*changes)
+    memory, _ = choose(Stored(key, value, at) for at, (key, value) in enumerate(written))
     for item in items[crash:]:
         expected |= {window["window_id"]: window["count"] for window in judge.add([item]).windows}
-    assert told(items[safe_offset:], safe_offset, progress) == expected, turn
+    assert told(items[safe_offset:], safe_offset, progress, memory) == expected, turn
 
 
 @pytest.mark.parametrize("turn", range(5))
