@@ -16,8 +16,8 @@ import numpy as np
 from kernels.measures import significance
 from stream.detect.judge.enough import sentence_of, sizing
 from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding
-from stream.detect.judge.gather import Due
 from stream.detect.judge.measures import Comparison, compare, weigh
+from stream.detect.judge.parts import Due
 from stream.detect.judge.past import Past
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, WindowState

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from kernels.measures import significance
-from stream.detect.judge.gather import Due
 from stream.detect.judge.levels import Share, share_of
 from stream.detect.judge.measures import Comparison
+from stream.detect.judge.parts import Due
 from stream.detect.judge.past import Past
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, RuleSpec

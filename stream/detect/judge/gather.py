@@ -20,46 +20,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
 
+from stream.detect.judge.parts import Due, Held, PartKey, Window, merge, says_more
 from stream.detect.partials import Marker, Partial
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
-
-PartKey = tuple[int, int]  # source partition, part
-
-
-class Window(NamedTuple):
-    """A half-open window `[start_ms, start_ms + length_ms)` of one stream."""
-
-    stream: Stream
-    length_ms: int
-    start_ms: int
-
-    @property
-    def end_ms(self) -> int:
-        """The first moment after the window."""
-        return self.start_ms + self.length_ms
-
-
-@dataclass(slots=True)
-class Due:
-    """A window to judge: its merged sketches, None if no event fell into it.
-
-    offsets        per source partition, first and last offset that contributed
-    reference_ids  under which its partials were made; "" is none
-    reference_id   the one that judges: of most events of the last pane, the smallest of equals
-    config_hashes  under which its partials were made
-    """
-
-    window: Window
-    revision: int
-    state: WindowState | None
-    offsets: dict[int, tuple[int, int]]
-    reference_ids: tuple[str, ...] = ()
-    reference_id: str = ""
-    config_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +74,11 @@ class Seen:
 
 
 @dataclass(slots=True)
-class _Held:
-    partial: Partial
-    offset: int
-
-
-@dataclass(slots=True)
 class _Stream:
     """A stream's partials, by pane, and what is known of its windows."""
 
     seen: Seen
-    panes: dict[int, dict[PartKey, _Held]] = field(default_factory=dict)
+    panes: dict[int, dict[PartKey, Held]] = field(default_factory=dict)
     waiting: set[tuple[int, int]] = field(default_factory=set)  # complete or not, to be judged
     touched: dict[tuple[int, int], int] | None = None  # adds by window, while it is rebuilt
     is_over: bool = False  # it was dropped at told_to, which is still to come
@@ -330,9 +290,9 @@ class Gather:
         parts = known.panes.setdefault(item.pane, {})
         key = (item.source, item.part)
         held = parts.get(key)
-        if held is not None and not _says_more(item, held.partial):
+        if held is not None and not says_more(item, held.partial):
             return
-        parts[key] = _Held(item, offset)
+        parts[key] = Held(item, offset)
         self._order.append((offset, item.stream, item.pane, key))
         is_news, final_ms = offset >= known.seen.told_to, max(self.final_ms, known.seen.final_ms)
         at_ms = item.pane * self._pane_ms
@@ -359,31 +319,7 @@ class Gather:
         return max(at_ms // length * length + length for length in lengths)
 
     def _merge(self, window: Window, revision: int) -> Due:
-        first, last = window.start_ms // self._pane_ms, window.end_ms // self._pane_ms
-        panes = self._streams[window.stream].panes
-        state, offsets = WindowState(), dict[int, tuple[int, int]]()
-        references, configs, judging = set[str](), set[str](), dict[str, int]()
-        for pane in sorted(pane for pane in panes if first <= pane < last):
-            judging = {}
-            for key in sorted(panes[pane]):
-                partial = panes[pane][key].partial
-                state.merge(partial.state)
-                low, high = offsets.get(partial.source, (partial.first_offset, 0))
-                low, high = min(low, partial.first_offset), max(high, partial.last_offset)
-                offsets[partial.source] = (low, high)
-                reference = partial.reference_id or ""
-                judging[reference] = judging.get(reference, 0) + partial.state.events
-                references.add(reference)
-                configs.add(partial.config_hash)
-        return Due(
-            window,
-            revision,
-            state,
-            dict(sorted(offsets.items())),
-            tuple(sorted(references)),
-            min(judging, key=lambda name: (-judging[name], name), default=""),
-            tuple(sorted(configs)),
-        )
+        return merge(window, revision, self._streams[window.stream].panes, self._pane_ms)
 
     def _note(self, window: Window, known: _Stream) -> None:
         seen = known.seen
@@ -425,15 +361,3 @@ class Gather:
             if empty[1:] not in known.waiting and empty[1:] not in seen.revisions:
                 seen.revisions[empty[1:]] = 0
                 yield Due(empty, 0, None, {})
-
-
-def _says_more(new: Partial, held: Partial) -> bool:
-    """Whether new covers at least as much of the source as what is held, and is not just it."""
-    covers = new.last_offset >= held.last_offset and new.first_offset <= held.first_offset
-    return covers and _identity(new) != _identity(held)
-
-
-def _identity(partial: Partial) -> tuple[object, ...]:
-    """What makes two partials of one key the same, as they are a function of the log."""
-    span = partial.first_offset, partial.last_offset, partial.state.events
-    return (*span, partial.reference_id, partial.config_hash)

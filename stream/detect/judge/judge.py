@@ -29,8 +29,9 @@ from stream.detect.judge import rules
 from stream.detect.judge.alerts import AlertBook
 from stream.detect.judge.comparing import compare_all, write_verdicts
 from stream.detect.judge.findings import BREACH, Finding, Reading
-from stream.detect.judge.gather import Due, Gather, Orphan, Position, Seen, Window
+from stream.detect.judge.gather import Gather, Orphan, Position, Seen
 from stream.detect.judge.measures import Comparison
+from stream.detect.judge.parts import Due, Window
 from stream.detect.judge.past import Past
 from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecord
 from stream.detect.judge.summaries import digest, summarise, tidy

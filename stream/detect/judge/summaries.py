@@ -20,8 +20,8 @@ import numpy as np
 from kernels.hashing import Key
 from kernels.sketches import moments, vectors
 from kernels.sketches.vectors import Vectors
-from stream.detect.judge.gather import Due, Window
 from stream.detect.judge.measures import Comparison
+from stream.detect.judge.parts import Due, Window
 from stream.detect.specs import DEFAULT_KEY
 from stream.detect.states import CategoryState, FeatureState, NumberState, WindowState
 from stream.detect.times import rfc3339

@@ -14,7 +14,7 @@ import pytest
 
 from stream.detect.judge.alerts import AlertBook
 from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
-from stream.detect.judge.gather import Due, Window
+from stream.detect.judge.parts import Due, Window
 from stream.detect.judge.summaries import summarise
 from stream.detect.specs import ModelSpec, RuleSpec
 from stream.detect.states import CategoryState, FeatureState, Stream, WindowState

@@ -11,9 +11,9 @@ from scipy import stats
 
 from stream.detect.judge import rules
 from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding, Reading
-from stream.detect.judge.gather import Due, Window
 from stream.detect.judge.levels import level_of
 from stream.detect.judge.measures import compare
+from stream.detect.judge.parts import Due, Window
 from stream.detect.judge.summaries import summarise
 from stream.detect.references import Reference
 from stream.detect.specs import WEEK_MS, FeatureSpec, ModelSpec, RuleSpec

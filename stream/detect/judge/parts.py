@@ -1,0 +1,99 @@
+"""Parts: partials of a stream by pane in, the merged sketches of a window out.
+
+In    partials with their offsets on the partials topic
+Out   `Due` windows; which of two partials of one key counts
+Not   when a window is due (gather.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stream.detect.partials import Partial
+from stream.detect.states import Stream, WindowState
+
+PartKey = tuple[int, int]  # source partition, part
+
+
+class Window(NamedTuple):
+    """A half-open window `[start_ms, start_ms + length_ms)` of one stream."""
+
+    stream: Stream
+    length_ms: int
+    start_ms: int
+
+    @property
+    def end_ms(self) -> int:
+        """The first moment after the window."""
+        return self.start_ms + self.length_ms
+
+
+@dataclass(slots=True)
+class Due:
+    """A window to judge: its merged sketches, None if no event fell into it.
+
+    offsets        per source partition, first and last offset that contributed
+    reference_ids  under which its partials were made; "" is none
+    reference_id   the one that judges: of most events of the last pane, the smallest of equals
+    config_hashes  under which its partials were made
+    """
+
+    window: Window
+    revision: int
+    state: WindowState | None
+    offsets: dict[int, tuple[int, int]]
+    reference_ids: tuple[str, ...] = ()
+    reference_id: str = ""
+    config_hashes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Held:
+    """A partial, and where it stands on the partials topic."""
+
+    partial: Partial
+    offset: int
+
+
+def merge(
+    window: Window, revision: int, panes: Mapping[int, Mapping[PartKey, Held]], pane_ms: int
+) -> Due:
+    """What these panes say of a window, always added up in the same order."""
+    first, last = window.start_ms // pane_ms, window.end_ms // pane_ms
+    state, offsets = WindowState(), dict[int, tuple[int, int]]()
+    references, configs, judging = set[str](), set[str](), dict[str, int]()
+    for pane in sorted(pane for pane in panes if first <= pane < last):
+        judging = {}
+        for key in sorted(panes[pane]):
+            partial = panes[pane][key].partial
+            state.merge(partial.state)
+            low, high = offsets.get(partial.source, (partial.first_offset, 0))
+            low, high = min(low, partial.first_offset), max(high, partial.last_offset)
+            offsets[partial.source] = (low, high)
+            reference = partial.reference_id or ""
+            judging[reference] = judging.get(reference, 0) + partial.state.events
+            references.add(reference)
+            configs.add(partial.config_hash)
+    return Due(
+        window,
+        revision,
+        state,
+        dict(sorted(offsets.items())),
+        tuple(sorted(references)),
+        min(judging, key=lambda name: (-judging[name], name), default=""),
+        tuple(sorted(configs)),
+    )
+
+
+def says_more(new: Partial, held: Partial) -> bool:
+    """Whether new covers at least as much of the source as what is held, and is not just it."""
+    covers = new.last_offset >= held.last_offset and new.first_offset <= held.first_offset
+    return covers and _identity(new) != _identity(held)
+
+
+def _identity(partial: Partial) -> tuple[object, ...]:
+    """What makes two partials of one key the same, as they are a function of the log."""
+    span = partial.first_offset, partial.last_offset, partial.state.events
+    return (*span, partial.reference_id, partial.config_hash)
