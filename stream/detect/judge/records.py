@@ -313,9 +313,11 @@ def _read_earlier(row: list[Any]) -> Earlier:
     length_ms, start_ms, told_to, packed = row
     state = None
     if packed is not None:
-        whole = partials.read(base64.b85decode(packed))
-        assert isinstance(whole, Partial)  # nothing else is packed here
-        state = whole.state
+        try:
+            whole = partials.read(base64.b85decode(packed))
+        except FormatError:  # of another release: the next window is compared with nothing
+            whole = None
+        state = whole.state if isinstance(whole, Partial) else None
     return Earlier(int(length_ms), int(start_ms), int(told_to), state)
 
 
