@@ -222,10 +222,10 @@ class JudgeAgent:
     async def _judge(self, batch: Batch, lane: Lane) -> None:
         judge = self._judges[batch.partition]
         assert isinstance(batch.messages, Messages)  # this lane is not raw
-        for value, offset in zip(batch.messages.values, batch.messages.offsets, strict=True):
+        _, _, values, offsets, arrivals_ms = batch.messages
+        for value, offset, came_ms in zip(values, offsets, arrivals_ms, strict=True):
             if not lane.holds(batch.partition):
                 return  # its new owner knows more by now
-            started_ms = self._clock.monotonic_ms()
             try:
                 item = read(value or b"")
             except FormatError as error:
@@ -234,8 +234,8 @@ class JudgeAgent:
             verdicts = judge.add([(offset, item)])
             await self._hand_out(verdicts, batch.partition, offset)
             if verdicts.windows:
-                took_ms = self._clock.monotonic_ms() - started_ms
-                self._metrics.window_close.observe(took_ms / 1000)
+                took_ms = self._clock.now_ms() - came_ms  # the broker's clock and ours may differ
+                self._metrics.window_close.observe(max(0, took_ms) / 1000)
                 await asyncio.sleep(0)  # a heartbeat between windows
 
     async def _hand_out(self, verdicts: Verdicts, partition: int, offset: int) -> None:

@@ -249,7 +249,7 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
 
     say  is told where the worker answers once it has joined its groups
 
-    Raises BusError in one line if the broker or a topic is not there.
+    Raises BusError in one line if the broker or a topic is not there, or what ended the worker.
     """
     asyncio.run(preflight(settings))
     warmup.compile_all()
@@ -262,7 +262,8 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
-        return exit_code_of(app) or int(stop.code or 0)
-    except DriftlineError as error:
-        logging.getLogger(__name__).error("%s", error)
+        if not app.crashed:
+            return int(stop.code or 0)
+    if isinstance(app.crash_reason, DriftlineError):
+        raise app.crash_reason  # the command says it in one line and ends with its exit code
     return exit_code_of(app)

@@ -135,7 +135,7 @@ class Metrics:
         )
         self.window_close = Histogram(
             "driftline_window_close_seconds",
-            "From the message that completed a window to its alerts being acknowledged",
+            "From the watermark that completed a window, as the broker got it, to its alerts sent",
             buckets=CLOSE_BUCKETS,
             registry=r,
         )
