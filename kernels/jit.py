@@ -14,8 +14,10 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit
+from numba import config, njit, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -97,3 +99,34 @@ def _most(one: float, other: float) -> float:
 # Of two numbers, neither NaN; of 0.0 and -0.0 either may come out.
 lesser = _of_two(_least, "llvm.minnum")
 greater = _of_two(_most, "llvm.maxnum")
+
+
+def _hint(_array: NDArray[Any], _at: int) -> None:
+    """Nothing."""
+
+
+def _prefetching() -> Callable[[NDArray[Any], int], None]:
+    """A hint to load what stands at a place of an array, which may lie beyond its end.
+
+    A core loads ahead by itself while it reads on, but not while it works on what it has read.
+    """
+    if not IS_COMPILED:
+        return _hint
+
+    def generate(_context: Any, array: Any, at: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            struct: Any = make_array
+            data = struct(signature.args[0])(context, builder, arguments[0]).data
+            place = builder.bitcast(builder.gep(data, arguments[1:]), ir.IntType(8).as_pointer())
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+            called = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+            builder.call(called, [place, number(0), number(3), number(1)])  # to read, often, data
+            return context.get_dummy_value()
+
+        return types.void(array, at), emit
+
+    return cast("Callable[[NDArray[Any], int], None]", intrinsic(generate))
+
+
+prefetch = _prefetching()

@@ -135,7 +135,6 @@ def _moments() -> Iterator[Entry]:
     slots, column = np.zeros(1, np.int32), np.ones(1)
     state, other = moments.empty(1), moments.empty(1)
     yield moments.update, (state, slots, column, 0.0, 1.0)
-    yield moments.kind_of, (np.uint64(0),)
     yield moments.merge, (state, slots, other, 1.0)
     yield runs.arrange, (slots, np.zeros(1, np.int32), np.zeros(2, np.int64))
     arranged, scratch = runs.runs_of(slots, state.count), numbers.scratch()

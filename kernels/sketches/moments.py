@@ -103,7 +103,7 @@ def update(
             continue
         lane = _rows(count, kinds, slot) % LANES
         if (bits & MAGNITUDE_BITS) >= INFINITY_BITS:
-            kinds[slot, kind_of(bits)] += 1
+            kinds[slot, _kind(bits)] += 1
             continue
         value = values[at] + 0.0  # makes -0.0 to 0.0
         if count[slot] == 0:
@@ -130,7 +130,7 @@ def _rows(count: NDArray[np.int64], kinds: NDArray[np.int64], slot: int) -> int:
 
 
 @kernel
-def kind_of(bits: np.uint64) -> int:
+def _kind(bits: np.uint64) -> int:
     """Column of `kinds` for the bits of a value that is not finite."""
     if bits == NULL_BITS:
         return NULLS
