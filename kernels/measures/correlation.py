@@ -59,10 +59,11 @@ def correlations(rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     A correlation is NaN with fewer than FEWEST pairs or where a column is constant.
     """
     d = rows.shape[1]
+    columns = rows.T.copy()
     r, n, c = np.full((d, d), np.nan), np.zeros((d, d)), np.ones((d, d))
     for i in range(d):
         for j in range(i + 1):
-            r[i, j], n[i, j], c[i, j] = _correlation(rows[:, i].copy(), rows[:, j].copy())
+            r[i, j], n[i, j], c[i, j] = _correlation(columns[i], columns[j])
             r[j, i], n[j, i], c[j, i] = r[i, j], n[i, j], c[i, j]
     return r, n, c
 
@@ -73,10 +74,12 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
     for at in range(x.size):
         if math.isfinite(x[at]) and math.isfinite(y[at]):
             n += 1.0
-            mean_x += (x[at] - mean_x) / n
-            mean_y += (y[at] - mean_y) / n
+            mean_x += x[at]
+            mean_y += y[at]
     if n < FEWEST:
         return math.nan, n, 1.0
+    mean_x /= n
+    mean_y /= n
     xx, yy, xy = 0.0, 0.0, 0.0
     for at in range(x.size):
         if math.isfinite(x[at]) and math.isfinite(y[at]):
@@ -90,9 +93,9 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
     for at in range(x.size):
         if math.isfinite(x[at]) and math.isfinite(y[at]):
             u, v = (x[at] - mean_x) * scale_x, (y[at] - mean_y) * scale_y
-            spread += (u * v - 0.5 * r * (u * u + v * v)) ** 2 / n
+            spread += (u * v - 0.5 * r * (u * u + v * v)) ** 2
     free = (1.0 - r * r) ** 2
-    return r, n, max(spread / free, 1.0) if free > 1e-9 else 1.0
+    return r, n, max(spread / n / free, 1.0) if free > 1e-9 else 1.0
 
 
 @kernel

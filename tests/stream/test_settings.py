@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.detect.judge import measures, rules
+from stream.detect.judge import joint, measures, rules
 from stream.errors import ConfigError
 from stream.settings import Settings, default_rules, load
 from stream.settings.sections import MEASURES
@@ -333,7 +333,8 @@ def test_a_link_without_security_is_plain_text(write: Write, text: str) -> None:
 
 
 def test_every_measure_is_one_the_judge_computes() -> None:
-    computed = {*measures.ON_BINS, *measures.OBSERVED, *measures.ON_VALUES, *rules.RATIOS}
+    on_features = {*measures.ON_BINS, *measures.OBSERVED, *measures.ON_VALUES}
+    computed = on_features | {*measures.ON_ARRAYS, *joint.MEASURES, *rules.RATIOS}
     assert set(MEASURES) == computed
 
 

@@ -295,6 +295,8 @@ def _evidence(finding: Finding, reading: Reading) -> dict[str, Any]:
     evidence: dict[str, Any] = dict(finding.detail)
     if finding.measure.startswith("unseen"):
         evidence["unseen_values"] = causes.unseen_values(finding, reading)
+    if finding.feature is None and finding.rule.measure:
+        return evidence
     if finding.feature is None:
         return evidence | {"service": reading.summary["service"]}
     if comparison is None:

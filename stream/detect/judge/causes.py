@@ -19,6 +19,7 @@ SPREAD = np.array([0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95])
 FIT = 0.995  # share of the spread of quantiles that a·reference + b must explain
 POINT_MASS = 0.2  # a share of one value this much above the reference's looks like a fill value
 TOP_BINS = 3
+AGAINST = {"training": "training", "previous": "the previous window"}
 
 
 def hints(finding: Finding, reading: Reading) -> list[dict[str, Any]]:
@@ -127,7 +128,8 @@ def sentence(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -
 
 def end_sentence(reason: str, finding: Finding, reading: Reading) -> str:
     """That an alert is over, and what the value is now."""
-    name = "the service" if finding.feature is None else _short(finding.feature)
+    whole = "the model" if finding.rule.measure else "the service"
+    name = whole if finding.feature is None else _short(finding.feature)
     measure, value, threshold = finding.measure, finding.value, finding.threshold
     over = "is within its limit again" if reason == "resolved" else "was within its limit after all"
     return _placed(f"{name} {over}: {measure} {value:.3g}, limit {threshold:.3g}", finding, reading)
@@ -142,7 +144,8 @@ def _placed(what: str, finding: Finding, reading: Reading) -> str:
 def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> str:
     measure, value, threshold = finding.measure, finding.value, finding.threshold
     if finding.feature is None:
-        return _service(measure, value, threshold)
+        is_joint = finding.rule.measure is not None
+        return _together(finding) if is_joint else _service(measure, value, threshold)
     name = _short(finding.feature)
     if measure.startswith("missing"):
         before, share = finding.detail.get("ratio_reference", 0.0), finding.detail["ratio"]
@@ -160,13 +163,29 @@ def _what(finding: Finding, reading: Reading, causes: list[dict[str, Any]]) -> s
         top = top_bins(finding.comparison)[0]
         shares = f"from {top['reference']:.1%} to {top['current']:.1%}"
         moved = f"; the share of {top['bin']} went {shares}"
-    against = {"training": "training", "previous": "the previous window"}[finding.reference or ""]
+    against = AGAINST[finding.reference or ""]
     hint = ""
     if causes:
         hint = f" ({causes[0]['cause'].replace('_', ' ')}: {causes[0]['detail']})"
     return (
         f"{name} drifted from {against}{hint}: {measure} {value:.3g}, limit {threshold:.3g}{moved}"
     )
+
+
+def _together(finding: Finding) -> str:
+    """What changed across features, of which each alone may be as it was."""
+    detail, against = finding.detail, AGAINST[finding.reference or ""]
+    limit = f"{finding.measure} {finding.value:.3g}, limit {finding.threshold:.3g}"
+    if finding.measure == "correlation":
+        one, other = detail["pair"]
+        change = f"rank correlation {detail['current']:.2f}, {detail['reference']:.2f} there"
+        return f"{one} and {other} move together otherwise than in {against}: {change}; {limit}"
+    if finding.measure == "attribution_drift":
+        return (
+            f"the features do not weigh as in {against}: {detail['first']} weighs most, "
+            f"NDCG {detail['ndcg']:.3f}; {limit}"
+        )
+    return f"the features together drifted from {against}: {limit}"
 
 
 def _service(objective: str, value: float, bound: float) -> str:

@@ -21,6 +21,7 @@ from kernels.measures.twosample import ENOUGH, Shuffled
 JENSEN_SHANNON = 1 / (8 * log(2))  # of psi, to second order: the divergence in bits
 MANY = 10_000  # counted events from which on the normal law is good enough
 LEAST_SKEW = 0.1  # of the law that continues shuffled coefficients; these are skewed to the right
+LONGEST_FROM = 1.5366
 OFTEN = 10  # shuffles that must reach a coefficient for their share to be its chance
 
 
@@ -74,6 +75,22 @@ def ks_chance(value: float, n: float, m: float) -> float:
 def ks_threshold(level: float, n: float, m: float) -> float:
     """The Kolmogorov-Smirnov distance that unchanged data exceed with the chance `level`."""
     return float(kolmogi(level)) * sqrt(_noise(n, m))
+
+
+def mean_shift_chance(value: float, n: float, m: float) -> float:
+    """p-value of a shift of mean vectors in spreads of the reference; at most, for any vectors.
+
+    Its square over 1/n + 1/m is a mean of χ²₁ with weights nobody knows, as dimensions depend on
+    one another. None has a longer tail than one χ²₁ alone (Székely and Bakirov 2003), from
+    LONGEST_FROM on. NaN if a side is empty.
+    """
+    square = value * value / _noise(n, m)
+    return float(chdtrc(1, square)) if not square < LONGEST_FROM else 1.0
+
+
+def mean_shift_expectation(n: float, m: float) -> float:
+    """Root of the mean square of a shift of mean vectors on unchanged data."""
+    return sqrt(_noise(n, m))
 
 
 def of_more(k: int, n: int, k_reference: int, m: int) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kernels.measures import significance
+from stream.detect.judge.joint import JointComparison
 from stream.detect.judge.levels import Share, share_of
 from stream.detect.judge.measures import Comparison
 from stream.detect.judge.parts import Due
@@ -28,7 +29,8 @@ OK, BREACH, NO_DATA, NOT_ENOUGH = "ok", "breach", "no_data", "not_enough_data"
 EFFECTS = {
     "psi": 0.1, "psi_observed": 0.1, "kl": 0.1, "jensen_shannon": 0.1, "hellinger": 0.1,
     "total_variation": 0.1, "l_infinity": 0.1, "ks": 0.1, "wasserstein_normed": 0.1,
-    "energy_normed": 0.1,
+    "energy_normed": 0.1, "cosine": 0.1, "mean_shift": 0.1, "correlation": 0.2,
+    "two_sample": 0.02, "attribution_drift": 0.1,
     "missing_difference": 0.05, "missing_ratio": 0.0, "unseen_ratio": 0.0,
     "unseen_difference": 0.01,
     "out_of_range_ratio": 0.0,
@@ -39,7 +41,7 @@ EFFECTS = {
 class Reading:
     """All that rules may look at in one window.
 
-    comparisons  by reference name, then by feature
+    comparisons  by reference name, then by feature; `joint` by reference name
     past       of the stream, up to the window before
     segments     among how many the budget of segments is shared
     """
@@ -50,6 +52,7 @@ class Reading:
     comparisons: Mapping[str, Mapping[str, Comparison]]
     past: Past = field(default_factory=Past)
     segments: int = 1
+    joint: Mapping[str, JointComparison] = field(default_factory=dict)
 
     @property
     def is_new(self) -> bool:

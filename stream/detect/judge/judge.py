@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from stream.detect.ingest.codec import DeadLetter
-from stream.detect.judge import rules
+from stream.detect.judge import joint, rules
 from stream.detect.judge.alerts import AlertBook
 from stream.detect.judge.comparing import compare_all, write_verdicts
 from stream.detect.judge.findings import BREACH, Finding, Reading
@@ -34,7 +34,7 @@ from stream.detect.judge.measures import Comparison
 from stream.detect.judge.parts import Due, Window
 from stream.detect.judge.past import Past
 from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecord
-from stream.detect.judge.summaries import digest, summarise, tidy
+from stream.detect.judge.summaries import add_joint, digest, summarise, tidy
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import DetectorSpec
@@ -295,8 +295,14 @@ class Judge:
                 by_feature.setdefault(feature, {})[name] = comparison
         spec = self._spec
         summary = summarise(due, by_feature, ids, spec.config_hash, self._topic, spec.hash_key)
+        together = {
+            name: joint.compare(due.state, reference, comparisons[name])
+            for name, reference in references.items()
+            if due.state is not None
+        }
+        add_joint(summary, together)
         segments = self._segments(stream)
-        reading = Reading(due, summary, references, comparisons, past, segments)
+        reading = Reading(due, summary, references, comparisons, past, segments, together)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
         write_verdicts(summary, findings)
         alerts = self._book(stream).observe(

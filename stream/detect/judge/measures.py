@@ -17,8 +17,9 @@ from math import nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.measures import distances, divergences, significance
-from kernels.sketches import logbins, moments
+from kernels.measures import distances, divergences, embeddings, significance
+from kernels.sketches import logbins, moments, vectors
+from kernels.sketches.vectors import Vectors
 from stream.detect.judge import chances
 from stream.detect.judge.noise import INDEPENDENT, SMALLEST_N, Noise, chi_square, evenness, p_value
 from stream.detect.references import Reference
@@ -30,6 +31,7 @@ Counts = NDArray[np.float64]
 ON_BINS = ("psi", "jensen_shannon", "kl", "hellinger", "total_variation", "l_infinity", "chi2")
 OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
 ON_VALUES = ("ks", "wasserstein", "wasserstein_normed", "energy", "energy_normed")
+ON_ARRAYS = ("cosine", "mean_shift")
 LEAST_SPREAD = 1e-3  # of a reference, as peers have it: a constant has no unit to divide by
 
 
@@ -65,6 +67,7 @@ class Comparison:
     statistic: float = nan  # chi-square with rare bins pooled, and its degrees of freedom
     freedom: int = 0
     observed: tuple[int, int] = (0, 0)  # finite values of window and reference
+    arrays: tuple[int, int] = (0, 0)  # arrays of window and reference
     noise: Noise = INDEPENDENT
 
 
@@ -83,6 +86,8 @@ def compare(
     else:
         return None
     comparison.kind = kind
+    if current.arrays is not None and known.arrays is not None:
+        _measure_arrays(comparison, current.arrays, known.arrays)
     if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
         measure_bins(comparison)
         at = divergences.culprit(comparison.reference, comparison.current)
@@ -221,6 +226,20 @@ def _measure_values(comparison: Comparison, now: NumberState, known: NumberState
     comparison.observed = (now.count, known.count)
 
 
+def _measure_arrays(comparison: Comparison, now: Vectors, known: Vectors) -> None:
+    """How the mean array turned and moved; nothing if arrays have another length now."""
+    n, m = int(now.count[0]), int(known.count[0])
+    if min(n, m) < SMALLEST_N or now.length[0] != known.length[0]:
+        return
+    before, after = vectors.means(known, 0), vectors.means(now, 0)
+    spread = sqrt(float(vectors.variances(known, 0).sum()))
+    comparison.arrays = n, m
+    comparison.values |= {
+        "cosine": embeddings.cosine(before, after),
+        "mean_shift": embeddings.mean_shift(before, after, spread),
+    }
+
+
 def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64], Counts, Counts]:
     """Both sides on shared support points: values, and middles of cells for what is unseen."""
     values = np.union1d(list(known.values), list(now.values))
@@ -281,6 +300,17 @@ def weigh(comparison: Comparison, noise: Noise) -> None:
             slowest /= evenness(noise.doubted, comparison.freedom)
         chance = chances.ks_chance(comparison.values["ks"], n_values / slowest, m_values)
         comparison.p_values |= dict.fromkeys(ON_VALUES, chance)
+    if "mean_shift" in comparison.values:
+        _weigh_arrays(comparison, noise)
+
+
+def _weigh_arrays(comparison: Comparison, noise: Noise) -> None:
+    n, m = comparison.arrays
+    n_effective = n / noise.doubted
+    chance = chances.mean_shift_chance(comparison.values["mean_shift"], n_effective, m)
+    comparison.p_values |= dict.fromkeys(ON_ARRAYS, chance)
+    expected = chances.mean_shift_expectation(n / noise.factor, m)
+    comparison.null_expectation["mean_shift"] = expected
 
 
 def _on_bins(before: Counts, now: Counts) -> dict[str, float]:

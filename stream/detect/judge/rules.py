@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from math import isnan, nan
 
-from stream.detect.judge import sequential, widening
+from stream.detect.judge import joint, sequential, widening
 from stream.detect.judge.findings import (
     BREACH,
     EFFECTS,
@@ -26,6 +26,7 @@ from stream.detect.judge.findings import (
     Finding,
     Reading,
     is_meant,
+    judge_all,
     reference_name,
 )
 from stream.detect.judge.levels import Share
@@ -46,6 +47,8 @@ def apply(rule: RuleSpec, model: ModelSpec, reading: Reading) -> list[Finding]:
     share = reading.share(model, rule)
     if rule.measure in RATIOS:
         return ratios(rule, model, reading, share)
+    if rule.measure in joint.MEASURES:
+        return _together(rule, reading, share)
     findings = _distances(rule, reading, share)
     if rule.sequential:
         sequential.judge(findings, reading)
@@ -81,6 +84,36 @@ def _distances(rule: RuleSpec, reading: Reading, share: Share) -> list[Finding]:
         )
         findings.append(finding)
     return findings
+
+
+def _together(rule: RuleSpec, reading: Reading, share: Share) -> list[Finding]:
+    """One finding of all features at once; nothing if there is no reference to look at."""
+    measure, name = rule.measure or "", reference_name(rule, reading)
+    found = reading.joint.get(name or "")
+    if found is None:
+        return []
+    value, null = found.values.get(measure, nan), found.null_expectation.get(measure)
+    n, m = found.sizes.get(measure, (0, 0))
+    finding = Finding(
+        rule,
+        None,
+        NOT_ENOUGH if isnan(value) else OK,
+        measure,
+        value,
+        EFFECTS[measure] + (null or 0) if rule.above is None else rule.above,
+        null_expectation=null,
+        p_value=found.p_values.get(measure),
+        level=share.level(n, max(m, 1)),
+        n=n,
+        n_reference=m,
+        reference=name,
+        detail=found.detail.get(measure, {}),
+        share=share,
+    )
+    judge_all([finding])
+    if measure in joint.WITHOUT_CHANCE and value > finding.threshold:
+        finding.verdict = BREACH
+    return [finding]
 
 
 def _objective(rule: RuleSpec, reading: Reading) -> Finding:

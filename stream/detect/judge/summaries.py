@@ -20,6 +20,7 @@ import numpy as np
 from kernels.hashing import Key
 from kernels.sketches import moments, vectors
 from kernels.sketches.vectors import Vectors
+from stream.detect.judge.joint import MEASURES, JointComparison
 from stream.detect.judge.measures import Comparison
 from stream.detect.judge.parts import Due, Window
 from stream.detect.specs import DEFAULT_KEY
@@ -226,6 +227,36 @@ def _joint(state: WindowState) -> dict[str, Any] | None:
         "events": joint.events,
         "apart": joint.apart,
         "rows": int(joint.sample.used[0]),
+    }
+
+
+def add_joint(summary: dict[str, Any], found: Mapping[str, JointComparison]) -> None:
+    """Say how the features changed together, by reference, beside what is known of them."""
+    told = {name: _joint_measures(comparison) for name, comparison in found.items()}
+    if summary["joint"] is not None:
+        summary["joint"]["measures"] = {
+            name: {measure: told[name][measure] for measure in ("correlation", "two_sample")}
+            for name in told
+        }
+    summary["attribution_drift"] = {name: told[name]["attribution_drift"] for name in told}
+
+
+def _joint_measures(found: JointComparison) -> dict[str, dict[str, Any] | None]:
+    """By measure its value, its chance and what else is known; None where it cannot be had."""
+    return {
+        measure: tidy(
+            {
+                "value": found.values[measure],
+                "null_expectation": found.null_expectation.get(measure),
+                "p_value": found.p_values.get(measure),
+                "n": found.sizes[measure][0],
+                "n_reference": found.sizes[measure][1],
+                **found.detail[measure],
+            }
+        )
+        if measure in found.values
+        else None
+        for measure in MEASURES
     }
 
 

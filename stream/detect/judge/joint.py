@@ -1,0 +1,130 @@
+"""Joint: a window and its reference, all features at once in, how they changed together out.
+
+In    the samples of events and the attributions of two windows
+Out   `JointComparison`: the pair of features that moves together otherwise, whether rows could come
+      from the same law, how the order of attributions changed
+Not   one feature alone (measures.py), verdicts (rules.py), the tests themselves (kernels/measures)
+
+Everything is of ranks in a uniform sample, so units and heavy tails play no part. Where events
+depend on one another a sample is thinned until that adds no more than DEPENDENCE to its variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.measures import attributions, correlation, twosample
+from stream.detect.joint import JointState
+from stream.detect.judge import chances
+from stream.detect.judge.measures import Comparison
+from stream.detect.judge.noise import SMALLEST_N
+from stream.detect.references import Reference
+from stream.detect.states import WindowState
+
+MEASURES = ("correlation", "two_sample", "attribution_drift")
+WITHOUT_CHANCE = ("attribution_drift",)  # no law is known: its threshold alone decides
+MOST_ROWS = 256  # of a side in the two-sample test: a few milliseconds, and enough
+DEPENDENCE = 0.25
+SHUFFLED_BY = np.uint64(0x6472696674), np.uint64(0x6C696E65)  # any key: the same every time
+
+
+@dataclass(slots=True)
+class JointComparison:
+    """One window beside one reference.
+
+    sizes   by measure, values it is of: of the window and of the reference
+    detail  by measure, what else is to be told: the pair and its correlations
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    p_values: dict[str, float] = field(default_factory=dict)
+    null_expectation: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    detail: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def compare(
+    now: WindowState, reference: Reference, comparisons: Mapping[str, Comparison]
+) -> JointComparison:
+    """The window beside the reference; a measure that cannot be had is left out.
+
+    comparisons  by feature: they know how much events depend on one another
+    """
+    found, known = JointComparison(), reference.state
+    if now.joint and known.joint and now.joint.names == known.joint.names:
+        noise = [comparisons[n].noise.doubted for n in now.joint.names if n in comparisons]
+        current = _thinned(now.joint, max(noise, default=1.0))
+        before = known.joint.values()
+        if min(len(current), len(before)) >= SMALLEST_N:
+            _correlation(found, before, current, now.joint.names)
+            _two_sample(found, before[:MOST_ROWS], current[:MOST_ROWS])
+    _attributions(found, known, now)
+    return found
+
+
+def _thinned(joint: JointState, factor: float) -> NDArray[np.float64]:
+    """So many of the sampled rows (n, d) that their common moves hardly count.
+
+    The mean of k of n events varies by 1/k + (factor - 1)/n.
+    """
+    rows = joint.values()
+    most = DEPENDENCE * joint.events / (factor - 1) if factor > 1 else len(rows)
+    return rows[: int(min(most, len(rows)))]
+
+
+def _correlation(
+    found: JointComparison,
+    before: NDArray[np.float64],
+    now: NDArray[np.float64],
+    names: tuple[str, ...],
+) -> None:
+    sides = [correlation.correlations(correlation.ranks(rows)) for rows in (before, now)]
+    (r_before, n_before, _), (r_now, n_now, _) = sides
+    i, j, p_value = correlation.largest_change(correlation.changes(*sides[0], *sides[1]))
+    if i < 0:
+        return
+    was, became = float(r_before[i, j]), float(r_now[i, j])
+    found.values["correlation"] = abs(became - was)
+    found.p_values["correlation"] = p_value
+    found.sizes["correlation"] = int(n_now[i, j]), int(n_before[i, j])
+    pair = [name.removeprefix("feature.") for name in (names[i], names[j])]
+    found.detail["correlation"] = {"pair": pair, "reference": was, "current": became}
+
+
+def _two_sample(
+    found: JointComparison, before: NDArray[np.float64], now: NDArray[np.float64]
+) -> None:
+    dissimilar = twosample.dissimilarities(twosample.scores(before, now))
+    shuffled = twosample.shuffled(dissimilar, len(before), SHUFFLED_BY)
+    found.values["two_sample"] = shuffled.coefficient
+    found.p_values["two_sample"] = chances.of_shuffled(shuffled)
+    found.null_expectation["two_sample"] = shuffled.mean
+    found.sizes["two_sample"] = len(now), len(before)
+    found.detail["two_sample"] = {"shuffles": shuffled.drawn}
+
+
+def _attributions(found: JointComparison, known: WindowState, now: WindowState) -> None:
+    names = sorted(known.attributions.keys() | now.attributions.keys())
+    n, m = (max((c for c, _ in side.attributions.values()), default=0) for side in (now, known))
+    if min(n, m) < SMALLEST_N:
+        return
+    before, after = (
+        np.array([_mean(side.attributions.get(name, (0, 0.0))) for name in names])
+        for side in (known, now)
+    )
+    ndcg = attributions.ndcg(before, after)
+    if np.isnan(ndcg):
+        return
+    found.values["attribution_drift"] = 1.0 - ndcg
+    found.sizes["attribution_drift"] = n, m
+    found.detail["attribution_drift"] = {"ndcg": ndcg, "first": names[int(np.argmax(after))]}
+
+
+def _mean(attribution: tuple[int, float]) -> float:
+    count, total = attribution
+    return total / count if count else 0.0
