@@ -33,8 +33,9 @@ from kernels import sparse
 from kernels.sketches import covariance, hyperloglog, rows, vectors
 from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments, folded, unfolded
+from stream.detect.grids import Grid
 from stream.detect.joint import JointState
-from stream.detect.states import CategoryState, FeatureState, Grid, NumberState, Stream, WindowState
+from stream.detect.states import CategoryState, FeatureState, NumberState, Stream, WindowState
 from stream.errors import FormatError
 
 MAGIC = b"DLP"

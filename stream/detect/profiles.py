@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from kernels.missing import MISTYPED_BITS, NULL_BITS
 from kernels.sketches import covariance, logbins, moments, rows, vectors
 from kernels.sketches.moments import Moments
+from stream.detect.grids import Grid, grid_of
 from stream.detect.ingest import attributions
 from stream.detect.ingest.arrays import ArraySketch
 from stream.detect.ingest.attributions import AttributionSketch
@@ -41,19 +42,11 @@ from stream.detect.ingest.joint import joint_sketch
 from stream.detect.joint import WINDOW_ROWS, JointState
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
 from stream.detect.specs import FeatureSpec, ModelSpec
-from stream.detect.states import (
-    ONE_ROW,
-    CategoryState,
-    FeatureState,
-    Grid,
-    NumberState,
-    WindowState,
-)
+from stream.detect.states import ONE_ROW, CategoryState, FeatureState, NumberState, WindowState
 from stream.errors import FormatError
 
 SCHEMA = "driftline.reference/2"
 FIRST_SCHEMA = "driftline.reference/1"  # without arrays, attributions and features side by side
-NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
 
 
 @dataclass(slots=True)
@@ -172,7 +165,7 @@ def _add(feature: _Feature, column: Column) -> None:
 def _number(numbers: NDArray[np.float64]) -> tuple[NumberState, NDArray[np.float64]]:
     """All numbers of a feature (infinities among them) as a state, and its inner edges."""
     finite = numbers[np.isfinite(numbers)]
-    grid = _grid(finite)
+    grid = grid_of(finite)
     state = NumberState.empty(grid)
     slots = np.zeros(len(numbers), np.int32)
     cells = logbins.empty(1, np.int64)
@@ -188,18 +181,6 @@ def _number(numbers: NDArray[np.float64]) -> tuple[NumberState, NDArray[np.float
         edges = np.unique(np.quantile(finite, DECILES))
         return state, edges[np.isfinite(edges)]
     return state, inner_edges(state)
-
-
-def _grid(finite: NDArray[np.float64]) -> Grid:
-    if not len(finite):
-        return Grid(0.0, 1.0)
-    low, anchor, high = np.quantile(finite, [0.25, 0.5, 0.75])
-    scale = (high - low) / NORMAL_IQR
-    if not scale:
-        scale = float(np.std(finite)) or max(abs(anchor), 1.0) * 2.0**-10
-    if not (np.isfinite(scale) and np.isfinite(1 / scale)):
-        return Grid(0.0, 0.0)
-    return Grid(float(anchor), float(1 / scale))
 
 
 def content_id(reference: Reference, schema: str = SCHEMA) -> str:

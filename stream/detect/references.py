@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.sketches import covariance, logbins, vectors
-from stream.detect.states import RAW, FeatureState, Grid, NumberState, WindowState
+from stream.detect.grids import RAW, Grid
+from stream.detect.states import MOST_LISTED, FeatureState, NumberState, WindowState
 
-VOCABULARY_SIZE = 512  # a number with more distinct values in the reference is taken as continuous
+VOCABULARY_SIZE = MOST_LISTED  # of a number, in the reference
 DECILES = np.linspace(0, 1, 11)[1:-1]
 
 

@@ -22,9 +22,11 @@ from kernels.sketches import hyperloglog, logbins, moments, vectors
 from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments
 from kernels.sketches.vectors import Vectors
+from stream.detect.grids import Grid, edges_of
 from stream.detect.joint import JointState
 
 ONE_ROW = np.zeros(1, np.int32)
+MOST_LISTED = 512  # a number with more distinct values is taken as continuous
 MIXED_SHARE = 0.5  # of the typed values: the more frequent type is a feature's kind
 
 
@@ -34,26 +36,6 @@ class Stream(NamedTuple):
     model: str
     version: str
     segment: str = ""
-
-
-class Grid(NamedTuple):
-    """Where the cells of a number's sketch lie; inverse_scale 0 is the grid of bare float bits."""
-
-    anchor: float
-    inverse_scale: float
-
-    @property
-    def shift(self) -> float:
-        """Where moments are centred: the anchor, or NaN for the first value seen."""
-        return self.anchor if self.inverse_scale else float("nan")
-
-    @property
-    def unit(self) -> float:
-        """What deviations are multiplied with before their powers are summed."""
-        return self.inverse_scale or 1.0
-
-
-RAW = Grid(0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -124,7 +106,7 @@ class NumberState:
         if not self.values:
             out = np.empty(len(probabilities))
             low, high = float(self.moments.low[0]), float(self.moments.high[0])
-            edges = logbins.cell_edges(*self.grid)
+            edges = edges_of(self.grid)
             logbins.quantiles(self.cells, edges, low, high, probabilities, out)
             return out
         values, counts = self.points()
@@ -145,7 +127,7 @@ class NumberState:
         if not self.is_atomic:
             rest = self.rest()
             cells = np.flatnonzero(rest)
-            edges = logbins.cell_edges(*self.grid)
+            edges = edges_of(self.grid)
             middles = edges[cells] / 2 + edges[cells + 1] / 2
             middles = np.clip(middles, self.moments.low[0], self.moments.high[0])
             values, counts = np.append(values, middles), np.append(counts, rest[cells])
@@ -171,7 +153,7 @@ class NumberState:
         if not self.count or (least >= low and most <= high):
             return int(infinite)
         atoms = sum(c for value, c in self.values.items() if value < low or value > high)
-        edges, is_above = logbins.cell_edges(*self.grid), np.arange(logbins.CELLS) >= logbins.HALF
+        edges, is_above = edges_of(self.grid), np.arange(logbins.CELLS) >= logbins.HALF
         # A cell is closed at its border towards the anchor (kernels/sketches/logbins.py).
         is_outside = np.where(is_above, edges[1:] <= low, edges[1:] < low)
         is_outside |= np.where(is_above, edges[:-1] > high, edges[:-1] >= high)
@@ -193,6 +175,8 @@ class NumberState:
         self.clamped += other.clamped
         for value, count in other.values.items():
             self.values[value] = self.values.get(value, 0) + count
+        if len(self.values) > MOST_LISTED:  # of parts without reference; cells have them, too
+            self.values = {}
         self.unlisted = _either(self.unlisted, other.unlisted)
 
     def cells_on(self, grid: Grid) -> NDArray[np.int64]:
@@ -200,7 +184,7 @@ class NumberState:
         if grid == self.grid:
             return self.cells
         moved = np.zeros(logbins.CELLS, np.int64)
-        edges, new_edges = logbins.cell_edges(*self.grid), logbins.cell_edges(*grid)
+        edges, new_edges = edges_of(self.grid), edges_of(grid)
         logbins.regrid(self.rest(), edges, new_edges, moved)
         for value, count in self.values.items():  # these are known exactly
             moved[logbins.cell_of(value, *grid)] += count

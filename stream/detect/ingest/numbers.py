@@ -16,10 +16,12 @@ from kernels import sparse
 from kernels.hashing import Key
 from kernels.sketches import logbins, moments, values
 from kernels.sketches import numbers as fused
+from kernels.sketches.logbins import LogBins
 from kernels.sketches.runs import Runs, runs_of
 from kernels.sketches.slots import taken
+from stream.detect.grids import Grid
 from stream.detect.ingest.distinct import DistinctSketch
-from stream.detect.states import Grid, NumberState
+from stream.detect.states import NumberState
 
 Slots = NDArray[np.int32]
 
@@ -100,14 +102,18 @@ class NumberSketch:
         copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0
         counts = self._values.counts[slot]
         seen = np.flatnonzero(counts)
-        cells = np.empty(sparse.packed_bound(logbins.CELLS), np.uint8)
-        size = sparse.pack_counts(self._cells.counts[slot], cells)
         return NumberState(
             copied,
             self.grid,
             None,
             int(self._cells.clamped[slot]),
             dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True)),
-            cells[:size].copy(),
+            packed_cells(self._cells, slot),
             self._unlisted.state(slot) if self._unlisted else None,
         )
+
+
+def packed_cells(state: LogBins, slot: int) -> NDArray[np.uint8]:
+    """The cells of a slot as a NumberState keeps them while nobody asks for single ones."""
+    buffer = np.empty(sparse.packed_bound(logbins.CELLS), np.uint8)
+    return buffer[: sparse.pack_counts(state.counts[slot], buffer)].copy()

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from kernels.hashing import Key
 from kernels.missing import ABSENT_BITS, MISTYPED_BITS, NULL_BITS
 from kernels.sketches.runs import Runs, runs_of
+from stream.detect.grids import RAW, Grid
 from stream.detect.ingest import attributions
+from stream.detect.ingest.anchoring import AnchoringSketch
 from stream.detect.ingest.arrays import Arrays, ArraySketch
 from stream.detect.ingest.attributions import AttributionSketch
 from stream.detect.ingest.categories import CategorySketch
@@ -38,12 +40,7 @@ from stream.detect.ingest.joint import joint_sketch
 from stream.detect.ingest.numbers import NumberSketch
 from stream.detect.references import Reference
 from stream.detect.specs import DEFAULT_KEY, LimitSpec, ModelSpec
-from stream.detect.states import (
-    RAW,
-    FeatureState,
-    Grid,
-    WindowState,
-)
+from stream.detect.states import FeatureState, WindowState
 
 FIRST_SLOTS = 4
 LATENCY = "service.latency_ms"
@@ -298,14 +295,17 @@ class StreamSketches:
         spec = self._model.features.get(name.removeprefix("feature."))
         kind = spec.kind if spec and spec.kind else None
         grid, numbers, texts, direction = RAW, NOTHING, list[str](), NOTHING
+        is_known = False
         if reference is not None:
             kind = kind or reference.kind(name)
             grid, numbers = reference.grid(name), reference.numbers(name)
             texts, direction = reference.categories(name), reference.mean_array(name)
+            known = reference.feature(name)
+            is_known = known is not None and known.number is not None
         return FeatureSketch(
             len(self._events),
             kind,
-            lambda n: NumberSketch(n, grid, numbers, key),
+            lambda n: NumberSketch(n, grid, numbers, key) if is_known else AnchoringSketch(n, key),
             lambda n: CategorySketch(n, texts, limits, key),
             direction,
         )

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.sketches import moments
+from stream.detect.grids import NORMAL_IQR
 from stream.detect.profiles import (
-    NORMAL_IQR,
     ProfileBuilder,
     content_id,
     from_document,

@@ -11,7 +11,7 @@ from kernels.sketches import logbins, moments
 from stream.detect.ingest.sketches import StreamSketches
 from stream.detect.references import Reference
 from stream.detect.specs import FeatureSpec, LimitSpec, ModelSpec
-from stream.detect.states import RAW, FeatureState, WindowState
+from stream.detect.states import FeatureState, WindowState
 from tests.builders import decode, event, reference
 
 NAN, INF = float("nan"), float("inf")
@@ -54,7 +54,7 @@ def test_without_reference_and_configuration_every_type_is_counted_apart() -> No
     assert kinds_of(feature) == {"nans": 1, "+inf": 1, "-inf": 1}
     assert feature.category.counts == {"a": 2, "b": 1, "true": 1}
     assert (feature.nulls, feature.mistyped, feature.is_vector) == (1, 2, True)
-    assert feature.number.grid == RAW
+    assert feature.number.values == {1.0: 1, 2.5: 1, 5.0: 1}
 
 
 def test_a_number_takes_numbers_alone() -> None:
@@ -130,8 +130,9 @@ def test_moments_of_a_part_are_those_of_its_values(rng: np.random.Generator) -> 
     feature = x_of(counted(numbers.tolist()))
     assert feature.number is not None
     found = feature.number.moments
-    assert moments.mean(found, 0, 1.0) == pytest.approx(numbers.mean(), rel=1e-12)
-    assert moments.variance(found, 0, 1.0, 1) == pytest.approx(numbers.var(ddof=1), rel=1e-9)
+    unit = feature.number.grid.unit
+    assert moments.mean(found, 0, unit) == pytest.approx(numbers.mean(), rel=1e-12)
+    assert moments.variance(found, 0, unit, 1) == pytest.approx(numbers.var(ddof=1), rel=1e-9)
 
 
 def test_errors_are_counted_and_events_of_no_part_are_not() -> None:

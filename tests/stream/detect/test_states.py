@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels.sketches import logbins, moments
+from stream.detect.grids import RAW, Grid
 from stream.detect.references import Reference, inner_edges
-from stream.detect.states import RAW, FeatureState, Grid, NumberState, WindowState
+from stream.detect.states import FeatureState, NumberState, WindowState
 from tests.builders import event, ingestor, messages, reference
 
 EXACT = 1e-9

@@ -1,0 +1,121 @@
+"""Anchoring: numbers of a feature no reference knows in, cells on a grid of their own out.
+
+In    numbers of a run of events with the slot of each
+Out   a slot's row as `NumberState`, each with the grid that its own first values gave
+Not   features of a reference (numbers.py), what the first windows are compared with (judge)
+
+A part of a pane is anchored by its first SAMPLE finite values, in the order of the log, and by
+nothing else: whoever replays the part finds the same grid (docs/decisions/0005). Scales are powers
+of two and anchors multiples of them, so that parts of like traffic mostly share a grid and merge
+exactly. While a part has few different values they are counted one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.hashing import Key
+from kernels.sketches import logbins
+from kernels.sketches.logbins import LogBins
+from kernels.sketches.runs import Runs
+from stream.detect.grids import RAW, Grid, even_grid
+from stream.detect.ingest.numbers import NumberSketch, packed_cells
+from stream.detect.states import MOST_LISTED, NumberState, rescale
+
+SAMPLE = 1_000
+
+Slots = NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class _Start:
+    """What one part has: its first values until they anchor it, then cells.
+
+    listed, counts  different values, ascending, and how often each came; None once there are many
+    """
+
+    first: list[NDArray[np.float64]] = field(default_factory=list)
+    n: int = 0
+    grid: Grid = RAW
+    cells: LogBins | None = None
+    listed: NDArray[np.float64] | None = field(default_factory=lambda: np.empty(0))
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Add finite values in the order of the log."""
+        self._list(values)
+        if self.cells is None:
+            room = SAMPLE - self.n
+            self.first.append(values[:room].copy())
+            self.n += len(self.first[-1])
+            if self.n < SAMPLE:
+                return
+            self._anchor()
+            values = values[room:]
+        self._count(values)
+
+    def _list(self, values: NDArray[np.float64]) -> None:
+        if self.listed is None:
+            return
+        both = np.concatenate([self.listed, values + 0.0])
+        times = np.concatenate([self.counts, np.ones(len(values), np.int64)])
+        self.listed, place = np.unique(both, return_inverse=True)
+        self.counts = np.bincount(place, times, len(self.listed)).astype(np.int64)
+        if len(self.listed) > MOST_LISTED:
+            self.listed = None
+
+    def _anchor(self) -> None:
+        values = np.concatenate([*self.first, np.empty(0)])
+        self.grid, self.cells = even_grid(values), logbins.empty(1)
+        self.first = []
+        self._count(values)
+
+    def _count(self, values: NDArray[np.float64]) -> None:
+        if self.cells is not None and len(values):
+            slots = np.zeros(len(values), np.int32)
+            logbins.update(self.cells, slots, np.ascontiguousarray(values), *self.grid)
+
+    def on_grid(self, raw: NumberState) -> NumberState:
+        """The part's row: moments as in `raw`, cells on the grid."""
+        start = self
+        if self.cells is None:  # the part may go on: it is not anchored by being looked at
+            start = replace(self, first=list(self.first))
+            start._anchor()
+        assert start.cells is not None
+        values = {}
+        if start.listed is not None:
+            values = dict(zip(start.listed.tolist(), start.counts.tolist(), strict=True))
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = rescale(raw.moments, start.grid.unit)
+        clamped, packed = int(start.cells.clamped[0]), packed_cells(start.cells, 0)
+        return NumberState(scaled, start.grid, None, clamped, values, packed, raw.unlisted)
+
+
+class AnchoringSketch(NumberSketch):
+    """As a NumberSketch without reference, but for the grid, which each slot has of its own."""
+
+    def __init__(self, slots: int, key: Key | None) -> None:
+        super().__init__(slots, RAW, np.empty(0), key)
+        self._starts: dict[int, _Start] = {}
+
+    def reset(self, slot: int) -> None:
+        """Empty a slot."""
+        super().reset(slot)
+        self._starts.pop(slot, None)
+
+    def update(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs | None = None) -> None:
+        """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped."""
+        super().update(slots, numbers, runs)
+        there = np.isfinite(numbers) & (slots >= 0)
+        for slot in np.unique(slots[there]).tolist():
+            start = self._starts.setdefault(slot, _Start())
+            start.add(numbers[there & (slots == slot)])
+
+    def state(self, slot: int) -> NumberState:
+        """A copy of a slot's row."""
+        raw = super().state(slot)
+        start = self._starts.get(slot)
+        return start.on_grid(raw) if start else raw
