@@ -1,0 +1,297 @@
+"""World: a plan of actions in; what workers put on every topic, whatever befalls them, out.
+
+In    a seed, or a plan of actions; each action has a seed of its own, so others can be left out
+Out   `World`: logs, sent partials, windows, dead letters, accepted commits
+Not   whether that is right (check.py)
+
+Workers hold source partitions as the ingest agent does: take records, hand out, send, commit. They
+die at any of these points with part of a hand-out sent; lose partitions with or without being told,
+and go on as zombies until a commit is refused. What they sent is judged at the end by one judge per
+partition of partials, which has seen all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from stream.detect.detector import Detector
+from stream.detect.ingest.codec import DeadLetter
+from stream.detect.ingest.events import Messages
+from stream.detect.ingest.ingestor import Ingestor, Intake
+from stream.detect.partials import Partial, pack, pack_marker, read
+from stream.detect.specs import DetectorSpec, FeatureSpec, LimitSpec, ModelSpec, TimeSpec
+from tests.stream.schedules.broker import Commit, Group, Record, Topic
+from tests.stream.schedules.oracle import Rules
+
+START_MS = 1_700_000_000_000
+PANE_MS = 1_000
+WORKERS = 3
+BAD = (
+    b"{", b"[", b"7", b"[1,null]", b"{}", b'{"id":"a"}', b'{"id":"a","model":"m"}',
+    b'{"id":"a","model":"m","ts":"soon"}', b"[]",
+)  # fmt: skip
+ACTIONS = {
+    "publish": 30, "ingest": 40, "commit": 6, "idle": 6, "assign": 5, "kill": 2,
+}  # fmt: skip
+
+
+class Action(NamedTuple):
+    """One thing that happens; what exactly follows from its seed and from the world it meets."""
+
+    name: str
+    seed: int
+
+
+@dataclass(eq=False, slots=True)
+class Holder:
+    """A worker's hold of a partition: as it thinks, which a zombie does wrongly."""
+
+    worker: int
+    partition: int
+    generation: int
+    position: int
+    ingestor: Ingestor
+
+
+@dataclass(slots=True)
+class Side:
+    """The ingest stage: its topic and group, and who holds its partitions."""
+
+    topic: Topic
+    group: Group
+    owners: dict[int, Holder] = field(default_factory=dict)
+    zombies: list[Holder] = field(default_factory=list)
+
+    def forget(self, holder: Holder) -> None:
+        if self.owners.get(holder.partition) is holder:
+            del self.owners[holder.partition]
+        if holder in self.zombies:
+            self.zombies.remove(holder)
+
+
+def plan(seed: int) -> list[Action]:
+    """The actions of a schedule."""
+    chance = random.Random(seed)
+    names = chance.choices(list(ACTIONS), list(ACTIONS.values()), k=chance.randint(8, 32))
+    return [Action(name, chance.getrandbits(32)) for name in names]
+
+
+@cache
+def spec_of(
+    revise_for_ms: int, duplicates_for_ms: int, max_ids: int, panes: tuple[int, ...]
+) -> DetectorSpec:
+    """A small world's configuration; panes: lengths of its windows."""
+    default = ModelSpec(
+        name="*",
+        lengths_ms=tuple(n * PANE_MS for n in panes),
+        features={"who": FeatureSpec(name="who", kind="category")},
+        keep_previous=False,
+    )
+    return DetectorSpec(
+        time=TimeSpec(
+            pane_ms=PANE_MS,
+            grace_ms=700,
+            max_ahead_ms=3_000,
+            revise_for_ms=revise_for_ms,
+            duplicates_for_ms=duplicates_for_ms,
+        ),
+        limits=LimitSpec(max_ids=max_ids, max_models=1),
+        models={"m": replace(default, name="m", segments=("site",))},
+        default=default,
+        config_hash="c0",
+    )
+
+
+def rules_of(spec: DetectorSpec) -> Rules:
+    """The same for the oracle."""
+    time, limits = spec.time, spec.limits
+    return Rules(
+        time.pane_ms, time.grace_ms, time.max_ahead_ms, time.revise_for_ms, time.duplicates_for_ms,
+        limits.max_ids, limits.max_models, spec.default.lengths_ms, tuple(spec.models), "site",
+    )  # fmt: skip
+
+
+class World:
+    """Everything there is; `run` lets a plan happen and then lets the world come to rest."""
+
+    def __init__(self, seed: int) -> None:
+        chance = random.Random(~seed)
+        self.spec = spec_of(
+            chance.choice((4_000, 60_000)),
+            chance.choice((0, 2_000)),
+            chance.choice((3, 1_000)),
+            chance.choice(((1,), (2,))),
+        )
+        sources = chance.choice((1, 2, 2))
+        self.ingest = Side(Topic.of(sources), Group.of(sources))
+        self.partials = Topic.of(chance.choice((1, 2)))
+        self.now_ms, self._serial = START_MS + chance.randrange(PANE_MS), 0
+        self.dead: list[tuple[int, DeadLetter]] = []
+        self.windows: list[dict[str, Any]] = []
+        self.orphans: list[Partial] = []
+        self._detectors = [self._detector() for _ in range(WORKERS)]
+        for partition in range(sources):
+            self._assign(partition, chance)
+
+    def run(self, actions: list[Action]) -> None:
+        """Let the actions happen, then let one worker bring everything to its end."""
+        for name, seed in actions:
+            getattr(self, f"_{name}_somewhere")(random.Random(seed))
+        self._rest()
+
+    def _detector(self) -> Detector:
+        return Detector(self.spec, lambda _model, _version: None)
+
+    # -- publishers --
+
+    def _publish_somewhere(self, chance: random.Random) -> None:
+        self.now_ms += chance.choice((0, 50, 300, 300, 1_200))
+        log = chance.choice(self.ingest.topic.partitions)
+        for _ in range(chance.randint(1, 4)):
+            log.append(Record(self._message(chance, log), self.now_ms))
+
+    def _message(self, chance: random.Random, log: list[Record]) -> bytes:
+        draw = chance.random()
+        if draw < 0.05:
+            return chance.choice(BAD)
+        if draw < 0.18 and log:
+            return log[-chance.randint(1, min(len(log), 25))].value
+        if draw < 0.25:
+            bad = json.loads(chance.choice(BAD[2:8]))
+            return json.dumps([self._event(chance), bad, self._event(chance)]).encode()
+        return json.dumps(self._event(chance)).encode()
+
+    def _event(self, chance: random.Random) -> dict[str, Any]:
+        self._serial += 1
+        shift_ms = chance.choice((-100, -100, 0, -600, -1_500, -3_000, -8_000, 2_500, 9_000))
+        event = {
+            "id": f"e{chance.choice((self._serial, self._serial, self._serial // 3))}",
+            "model": chance.choice("mmmxy"),
+            "ts": self.now_ms + shift_ms,
+            "segment": {"site": chance.choice("ab")},
+        }
+        return event | {"features": {"who": event["id"]}}
+
+    # -- workers --
+
+    def _ingest_somewhere(self, chance: random.Random) -> None:
+        if (holder := self._any_holder(chance)) is None:
+            return
+        n = chance.randint(1, 8)
+        log = self.ingest.topic.partitions[holder.partition]
+        records = log[holder.position : holder.position + n]
+        self._ingest(holder, records, chance if chance.random() < 0.06 else None)
+        if chance.random() < 0.3:
+            self._commit(holder)
+
+    def _ingest(self, holder: Holder, records: list[Record], fatal: random.Random | None) -> None:
+        offsets = range(holder.position, holder.position + len(records))
+        values, arrivals = [r.value for r in records], [r.arrival_ms for r in records]
+        holder.position += len(records)
+        intake = holder.ingestor.add(
+            Messages("predictions", holder.partition, values, offsets, arrivals)
+        )
+        self._send(holder, intake, fatal)
+
+    def _send(self, holder: Holder, intake: Intake, fatal: random.Random | None) -> None:
+        """To every partition in order; a worker that dies has sent some to each."""
+        spread = len(self.partials.partitions)
+        sent: list[list[bytes]] = [[] for _ in range(spread)]
+        for partial in intake.partials:
+            sent[crc32("\0".join(partial.stream).encode()) % spread].append(pack(partial))
+        for one in sent if intake.marker is not None else ():
+            one.append(pack_marker(intake.marker))  # type: ignore[arg-type]
+        dead = [(holder.partition, letter) for letter in intake.dead]
+        if fatal is not None:
+            sent = [one[: fatal.randint(0, len(one))] for one in sent]
+            dead = dead[: fatal.randint(0, len(dead))]
+        for log, values in zip(self.partials.partitions, sent, strict=True):
+            log += [Record(value, self.now_ms) for value in values]
+        self.dead += dead
+        if fatal is not None:
+            self._kill(holder.worker)
+
+    def _idle_somewhere(self, chance: random.Random) -> None:
+        holder = self._any_holder(chance)
+        if holder is None:
+            return
+        is_zombie = holder in self.ingest.zombies  # it does not know how long the log is by now
+        if is_zombie or holder.position == len(self.ingest.topic.partitions[holder.partition]):
+            elapsed_ms = chance.choice((100, 1_000, 2_500))
+            self.now_ms += elapsed_ms
+            self._idle(holder, elapsed_ms, chance if chance.random() < 0.2 else None)
+
+    def _idle(self, holder: Holder, elapsed_ms: int, fatal: random.Random | None) -> None:
+        self._send(holder, holder.ingestor.idle(elapsed_ms), fatal)
+
+    def _commit_somewhere(self, chance: random.Random) -> None:
+        if (holder := self._any_holder(chance)) is not None:
+            self._commit(holder)
+
+    def _commit(self, holder: Holder) -> None:
+        """Of who died meanwhile nothing is committed; a zombie is refused, and then knows."""
+        side = self.ingest
+        if holder is side.owners.get(holder.partition) or holder in side.zombies:
+            commit = Commit(*holder.ingestor.commit_point())
+            if not side.group.commit(holder.partition, holder.generation, commit):
+                side.forget(holder)
+
+    def _any_holder(self, chance: random.Random) -> Holder | None:
+        holders = [*self.ingest.owners.values(), *self.ingest.zombies]
+        return chance.choice(holders) if holders else None
+
+    # -- faults --
+
+    def _kill_somewhere(self, chance: random.Random) -> None:
+        self._kill(chance.randrange(WORKERS))
+
+    def _kill(self, worker: int) -> None:
+        self._detectors[worker] = self._detector()
+        for holder in [*self.ingest.owners.values(), *self.ingest.zombies]:
+            if holder.worker == worker:
+                self.ingest.forget(holder)
+
+    def _assign_somewhere(self, chance: random.Random) -> None:
+        self._assign(chance.randrange(len(self.ingest.topic.partitions)), chance)
+
+    def _assign(self, partition: int, chance: random.Random) -> None:
+        side, old = self.ingest, self.ingest.owners.get(partition)
+        if old is not None:
+            is_told = chance.random() < 0.6
+            if is_told:
+                self._commit(old)
+                old.ingestor.drop()
+            side.forget(old)
+            if not is_told:
+                side.zombies.append(old)
+        side.owners[partition] = self._holder(partition, chance.randrange(WORKERS))
+
+    def _holder(self, partition: int, worker: int) -> Holder:
+        side = self.ingest
+        generation = side.group.reassign(partition)
+        offset, progress = side.group.commits[partition] or Commit(0, None)
+        ingestor = self._detectors[worker].ingestor(
+            partition, len(side.topic.partitions), next_offset=offset, progress=progress
+        )
+        return Holder(worker, partition, generation, offset, ingestor)
+
+    # -- the end --
+
+    def _rest(self) -> None:
+        """One new worker takes everything, reads to the end, and waits until all is closed."""
+        for worker in range(WORKERS):
+            self._kill(worker)
+        for partition, log in enumerate(self.ingest.topic.partitions):
+            holder = self.ingest.owners[partition] = self._holder(partition, 0)
+            self._ingest(holder, log[holder.position :], None)
+            self._idle(holder, 120_000, None)
+        for log in self.partials.partitions:
+            judge = self._detectors[0].judge()
+            verdicts = judge.add([(i, read(record.value)) for i, record in enumerate(log)])
+            self.windows += verdicts.windows
+            self.orphans += [orphan.partial for orphan in verdicts.orphans]
