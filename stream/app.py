@@ -154,7 +154,7 @@ def build(settings: Settings) -> App:
         web_router_enabled=False,
     )
     app.finalize()
-    store = ReferenceStore(connection, bus.topics["references"])
+    store = ReferenceStore(connection, bus.topics["references"], settings.detector.time)
     store.files = {model: read_file(path) for model, path in settings.references.items()}
     detector = Detector(settings.detector, store.get)
     metrics, recent = Metrics(), Recent()

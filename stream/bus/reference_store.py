@@ -5,7 +5,10 @@ Out   `get(model, version)`; references published while the worker runs are pick
 Not   building one (detect/profiles.py)
 
 Key of a record: ["model","version"] as JSON. The latest record of a key counts; an empty one takes
-the reference back.
+the reference back at once. The first reference of a key is in force for all panes. One that
+replaces another is in force from the first border of panes on that lies `max_ahead` or more after
+the record's own time. No event of such a pane can have come before the record, so all workers count
+a pane under the same reference, though they read the record at different moments.
 """
 
 from __future__ import annotations
@@ -23,9 +26,12 @@ from stream.bus.connection import Connection, client_arguments
 from stream.bus.producer import LARGEST_BYTES, Record
 from stream.detect.profiles import from_document, to_document
 from stream.detect.references import Reference
+from stream.detect.specs import TimeSpec
 from stream.errors import DriftlineError, FormatError, UsageError
 
 logger = get_logger(__name__)
+
+KEPT_BEFORE = 4  # references of a model's version that were in force before today's
 
 
 def read_file(path: Path) -> Reference:
@@ -62,8 +68,11 @@ class ReferenceStore(Service):
 
     abstract = False
 
-    def __init__(self, connection: Connection, topic: str, **kwargs: Any) -> None:
+    def __init__(
+        self, connection: Connection, topic: str, time: TimeSpec | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self._time = time or TimeSpec()
         self._connection, self._topic = connection, topic
         self._consumer: AIOKafkaConsumer | None = None
         self.references: dict[tuple[str, str], Reference] = {}
@@ -107,9 +116,10 @@ class ReferenceStore(Service):
         fetched = await self._consumer.getmany(timeout_ms=timeout_ms)
         for records in fetched.values():
             for record in records:
-                self._take(record.key, record.value)
+                self.take(record.key, record.value, record.timestamp)
 
-    def _take(self, key: bytes | None, value: bytes | None) -> None:
+    def take(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
+        """One record of the topic; one that cannot be read is logged and left out."""
         try:
             model, version = orjson.loads(key or b"")
             if value is None:
@@ -121,5 +131,19 @@ class ReferenceStore(Service):
             return
         known = self.references.get((model, version))
         if known is None or known.id != reference.id:
+            if known is not None:
+                pane_ms = self._time.pane_ms
+                reference.from_ms = -(-(written_ms + self._time.max_ahead_ms) // pane_ms) * pane_ms
+                reference.before = known
+                _shorten(known)
             self.references[model, version] = reference
             logger.info("reference of %s/%s is now %s", model, version, reference.id)
+
+
+def _shorten(reference: Reference) -> None:
+    """Forget what was in force long ago."""
+    for _ in range(KEPT_BEFORE - 1):
+        if reference.before is None:
+            return
+        reference = reference.before
+    reference.before = None

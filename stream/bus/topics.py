@@ -54,7 +54,8 @@ CONFIGS: Mapping[str, Mapping[str, str]] = {
     # Not compacted: the key is the alert's fingerprint, and how it came and went is its history.
     "alerts": DELETE | {"retention.ms": str(365 * DAY_MS)},
     "dead-letters": DELETE | {"retention.ms": str(30 * DAY_MS)},
-    "references": COMPACT | LARGE_MESSAGE,
+    # A worker that starts again counts panes under the reference they began with.
+    "references": COMPACT | LARGE_MESSAGE | {"min.compaction.lag.ms": str(2 * DAY_MS)},
     "judge-state": COMPACT | LARGE_MESSAGE,
 }
 ONE_PARTITION = frozenset({"references"})  # every worker reads all of it, in one order

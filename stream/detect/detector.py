@@ -24,7 +24,8 @@ class Detector:
     """Makes the two halves under one spec.
 
     reference_of     today's reference, under which new panes are counted
-    reference_by_id  also one that panes were counted under before; only today's if not given
+    reference_by_id  also one that panes were counted under before; only today's, and those it says
+                     it replaced, if not given
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Detector:
     ) -> None:
         self.spec = spec
         self._reference_of = reference_of
-        self._reference_by_id = reference_by_id or self._todays
+        self._reference_by_id = reference_by_id or self._in_force_once
         self._sketchbook = Sketchbook(spec, reference_of)
 
-    def _todays(self, model: str, version: str, id_: str) -> Reference | None:
+    def _in_force_once(self, model: str, version: str, id_: str) -> Reference | None:
         reference = self._reference_of(model, version)
-        return reference if reference is not None and reference.id == id_ else None
+        while reference is not None and reference.id != id_:
+            reference = reference.before
+        return reference
 
     def ingestor(
         self,

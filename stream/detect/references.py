@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from kernels.sketches import covariance, logbins, vectors
 from stream.detect.grids import RAW, Grid
 from stream.detect.states import MOST_LISTED, FeatureState, NumberState, WindowState
+from stream.detect.times import NEVER_MS
 
 VOCABULARY_SIZE = MOST_LISTED  # of a number, in the reference
 DECILES = np.linspace(0, 1, 11)[1:-1]
@@ -30,7 +31,9 @@ DECILES = np.linspace(0, 1, 11)[1:-1]
 class Reference:
     """What a model's windows are compared with.
 
-    edges  per numeric feature (k,) float64 inner edges, k <= 9; built on first use if not given
+    edges    per numeric feature (k,) float64 inner edges, k <= 9; built on first use if not given
+    from_ms  in force for panes that begin at this event time or later
+    before   what was in force until then; None where nothing is known of it
     """
 
     id: str
@@ -38,6 +41,15 @@ class Reference:
     version: str
     state: WindowState
     edges: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    from_ms: int = NEVER_MS
+    before: Reference | None = None
+
+    def at(self, pane_ms: int) -> Reference:
+        """The reference in force for a pane that begins then."""
+        found = self
+        while pane_ms < found.from_ms and found.before is not None:
+            found = found.before
+        return found
 
     def feature(self, name: str) -> FeatureState | None:
         """The feature's sketches, or None if the reference does not know it."""

@@ -9,7 +9,7 @@ Who comes first is decided by the log alone: by event, then by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,19 @@ OTHER = "_other"
 Mask = NDArray[np.bool_]
 
 
-def beyond(called: Called, run: Columns, announced: Collection[str], limit: int) -> dict[str, Mask]:
+def beyond(
+    called: Called, run: Columns, announced_of: Callable[[int], Collection[str]], limit: int
+) -> dict[str, Mask]:
     """By column the events (n,) whose roll has no room for the feature; mostly none.
 
-    announced  columns that always have room, and need none
-    limit      further names of features per roll, model and version
+    announced_of  by pane, columns that always have room, and need none
+    limit         further names of features per roll, model and version
     """
     out: dict[str, Mask] = {}
     places = called.index[run.rows]
     for at, roll in enumerate(called.rolls):
         known = roll.names.setdefault((run.model, run.version), set())
+        announced = announced_of(roll.pane)
         fresh = [name for name in run.columns if name not in known and name not in announced]
         if not fresh:
             continue

@@ -98,20 +98,25 @@ class Sketchbook:
     def __init__(self, spec: DetectorSpec, reference_of: ReferenceOf) -> None:
         self._spec = spec
         self._reference_of = reference_of
-        self._current: dict[tuple[str, str], StreamSketches] = {}
+        self._current: dict[tuple[str, str, str | None], StreamSketches] = {}
         self._most = FEW_MODELS
         self.reader = FastReader(spec.limits, spec.hash_key)
 
-    def current(self, model: str, version: str) -> StreamSketches:
-        """Where new parts of a model are opened: sketches under today's reference."""
-        reference = self._reference_of(model, version)
-        sketches = self._current.get((model, version))
+    def current(self, model: str, version: str, pane: int) -> StreamSketches:
+        """Where new parts of a model's pane are opened: under the reference in force for it.
+
+        Two of them are in use while panes before and after a change are open.
+        """
+        known = self._reference_of(model, version)
+        reference = known.at(pane * self._spec.time.pane_ms) if known else None
+        key = (model, version, reference.id if reference else None)
+        sketches = self._current.get(key)
         if sketches is None or sketches.reference is not reference or sketches.is_worn:
             if len(self._current) >= self._most:
                 self._forget_unused()
             spec = self._spec
             sketches = StreamSketches(spec.model(model), reference, spec.limits, spec.hash_key)
-            self._current[model, version] = sketches
+            self._current[key] = sketches
         return sketches
 
     def _forget_unused(self) -> None:
@@ -237,8 +242,12 @@ class Ingestor:
         repeated = placement.verdicts[rows] == DUPLICATE
         unkept = counted & (called.told[rows] == ids.UNKEPT)
         taken = counted | repeated
-        announced = self._sketchbook.current(run.model, run.version).announced
-        dropped = caps.beyond(called, run, announced, self._spec.limits.max_feature_names)
+        dropped = caps.beyond(
+            called,
+            run,
+            lambda pane: self._sketchbook.current(run.model, run.version, pane).announced,
+            self._spec.limits.max_feature_names,
+        )
         panes, parts = placement.panes[rows], placement.parts[rows]
         if counted.any():
             intake.counted[run.model, run.version] += int(counted.sum())
@@ -280,7 +289,7 @@ class Ingestor:
     def _part(self, key: PartKey, first: int, last: int) -> _OpenPart:
         part = self._open.get(key)
         if part is None:
-            sketches = self._sketchbook.current(key[0].model, key[0].version)
+            sketches = self._sketchbook.current(key[0].model, key[0].version, key[1])
             part = _OpenPart(sketches, sketches.open(), first, last)
             self._open[key] = part
         part.last_offset = last

@@ -51,6 +51,7 @@ class Roll:
     segments   values by model, version and configured segment
     """
 
+    pane: int
     first_offset: int
     before_ms: int
     ids: IdSet = field(default_factory=ids.empty)
@@ -124,7 +125,7 @@ class Rolls:
             first = int(decoded.offsets[row])
             # A replay starts with the whole message, so with what came before its first event.
             before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
-            roll = self._open[key] = Roll(first, before_ms)
+            roll = self._open[key] = Roll(key[0], first, before_ms)
         return roll
 
     def _admit(self, called: Called, decoded: Decoded, verdicts: NDArray[np.int8]) -> None:

@@ -139,7 +139,7 @@ def test_sketches_do_not_grow_with_names_that_never_come_back() -> None:
     for pane in range(100):
         values = [event(60 * pane + i, {f"{pane}-{i}": i}) for i in range(20)]
         worker.add(messages(*values, first_offset=20 * pane))
-        assert len(book.current("m", "1")._features) <= 3 + 3 * limits.max_feature_names
+        assert len(book.current("m", "1", pane)._features) <= 3 + 3 * limits.max_feature_names
 
 
 def test_sketches_of_models_that_never_come_back_are_forgotten() -> None:

@@ -193,7 +193,7 @@ def test_whoever_drops_a_partition_hands_out_nothing_more_and_frees_its_rows() -
     feed(worker, event(10), event(65))
     worker.drop()
     assert keys(worker.finish()) == []
-    assert book.current("m", "1").open_slots == 0
+    assert book.current("m", "1", pane_of(0)).open_slots == 0
 
 
 def test_partitions_of_one_worker_share_sketches_but_no_rows() -> None:
@@ -268,6 +268,20 @@ def test_parts_opened_under_an_old_reference_are_finished_there() -> None:
     assert found == [(old.id, 2), (new.id, 1)]
 
 
+def test_a_reference_is_in_force_from_a_border_of_panes_on_for_late_events_too() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)          the new reference is in force from 60 s on
+    #     e1           e2    e3 at 20 and e4 at 70 in one fetch, e5 late in A
+    old, new = (reference([event(i, {"x": i % k}) for i in range(40)]) for k in (3, 5))
+    new.from_ms, new.before = at(60), old
+    book = Sketchbook(spec(), lambda _model, _version: new)
+    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    feed(worker, *[event(s, {"x": 1}) for s in (10, 65, 20, 70, 80, 30)])
+    found = [(p.pane - pane_of(0), p.part, p.reference_id) for p in worker.finish().partials]
+    assert sorted(found) == [(0, 1, old.id), (1, 0, new.id)]
+    assert len(book._current) == 2
+
+
 def test_latencies_of_counted_events_are_handed_on_for_metrics() -> None:
     worker = ingestor()
     values = [event(300, latency_ms=5), event(1, latency_ms=9), event(301, latency_ms=7)]
@@ -291,7 +305,7 @@ def test_a_fetch_over_many_panes_opens_only_some_of_them_at_a_time() -> None:
     assert intake.marker is not None
     assert intake.marker.watermark_ms == at(60 * 999 - 10)
     assert (sum(intake.counted.values()), reasons(intake)) == (1_000, [("not_json", 1_000)])
-    assert book.current("m", "1").rows <= 2 * MOST_PANES
+    assert book.current("m", "1", pane_of(0)).rows <= 2 * MOST_PANES
 
 
 def test_nothing_is_sent_twice_and_nothing_forgotten_over_a_commit() -> None:
