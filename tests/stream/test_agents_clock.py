@@ -33,6 +33,9 @@ class Sent:
     async def send(self, records: list[Record]) -> None:
         self.records += [without_time(record) for record in records]
 
+    def holds(self, _partition: int) -> bool:
+        return True
+
     async def commit(self, _partition: int, offset: int, metadata: str) -> bool:
         self.commits.append((offset, metadata))
         return True

@@ -13,7 +13,7 @@ from stream.detect.judge.judge import Verdicts
 from stream.detect.specs import FeatureSpec, LimitSpec, ModelSpec, RuleSpec
 from stream.settings import default_rules
 from stream.settings.sections import LEVELLESS_MEASURES, MEASURES, OBJECTIVES
-from tests.builders import Pipeline, event, messages, no_reference, reference, spec
+from tests.builders import Pipeline, at, event, messages, no_reference, reference, spec
 
 FEATURES = {
     "limited": FeatureSpec(name="limited", low=-1, high=1, max_missing=0.1),
@@ -146,3 +146,15 @@ def test_halves_made_by_one_detector_share_its_spec_and_references() -> None:
     assert worker.commit_point()[0] == 5
     assert judge.commit_point()[0] == 7
     assert worker.add(messages(event(1), first_offset=5)).counted == {("m", "1"): 1}
+
+
+def test_each_window_is_compared_with_the_reference_its_panes_were_counted_under() -> None:
+    #   0s         60s        120s
+    #   [----A-----)[----B-----)      the new reference is in force from 60 s on
+    old, new = (reference([event(i, {"x": i % k}) for i in range(300)]) for k in (3, 5))
+    new.from_ms, new.before = at(60), old
+    pipeline = Pipeline(spec(), new)
+    windows = pipeline.feed(*[event(i, {"x": i % 3}) for i in range(0, 140, 2)]).windows
+    windows += pipeline.finish().windows
+    found = [window["reference_ids"].get("training") for window in windows if window["count"]]
+    assert found == [old.id, new.id, new.id]
