@@ -122,17 +122,17 @@ class WorkerProcess:
         return self
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code; fails if it takes longer than 10 seconds."""
+        """SIGTERM, and the exit code; fails if it takes longer than the hard stop allows."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGCONT)
         try:
-            return self.process.wait(10)
+            return self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"did not stop within 10 s: {self.log()}") from None
+            raise AssertionError(f"did not stop within 20 s: {self.log()}") from None
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

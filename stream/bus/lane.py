@@ -232,19 +232,19 @@ class Lane(Service):
 
     async def assign(self, assigned: set[TopicPartition]) -> None:
         """Tell the agent of partitions it has now, with what was committed for them."""
-        assert self._consumer is not None and self._admin is not None  # noqa: PT018
+        consumer, admin = self._consumer, self._admin
+        if consumer is None or admin is None or self.should_stop:
+            return  # the group has not heard yet that we leave
         async with self._turn:
             reach("assign.before-offsets")
-            starts = await read_starts(
-                self._consumer, self._admin, self.spec.group, assigned, self._clock
-            )
+            starts = await read_starts(consumer, admin, self.spec.group, assigned, self._clock)
             # A fetch may have returned between the assignment and the seek below, which makes the
             # consumer fetch the same records again: what it returned is void.
             self._voids += 1
-            known = self._consumer.partitions_for_topic(self.spec.topic) or set()
+            known = consumer.partitions_for_topic(self.spec.topic) or set()
             now_ms = self._clock.monotonic_ms()
             for tp, start in starts.items():
-                self._consumer.seek(tp, start.offset)
+                consumer.seek(tp, start.offset)
                 told = Assigned(tp.partition, len(known), *start)
                 self._held[tp.partition] = _Held(
                     told, self._generation, now_ms, now_ms, now_ms, start.offset

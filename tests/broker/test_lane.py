@@ -246,6 +246,18 @@ def test_records_deleted_while_reading_are_counted_and_other_holes_are_not() -> 
     assert asyncio.run(work(0)) == 0
 
 
+def test_partitions_that_come_while_the_worker_stops_are_left_alone() -> None:
+    async def work() -> list[Any]:
+        admin = Admin(0)
+        admin.may_answer.set()
+        made, _, channel = lane(admin)
+        made._consumer = None  # as `on_stop` leaves it, before the group has heard of it
+        await made.assign({TP})
+        return channel.sent
+
+    assert asyncio.run(work()) == []
+
+
 def test_a_topic_made_anew_is_read_from_its_beginning() -> None:
     async def work() -> list[Any]:
         _, _, channel = await assigned_lane(99)

@@ -162,6 +162,7 @@ def test_the_topic_of_predictions_gets_more_partitions(
         worker.wait_ready()
         arena.publish(feed.take(10_000))
         cluster.add_partitions(topic, 6)
+        assert wait_until(lambda: worker.shares() == 6, 120)
         feed.widen(6)
         arena.publish(feed.take(10_000))
         arena.finish(feed, 150, what="two partitions more")

@@ -80,9 +80,11 @@ def test_a_worker_killed_at_twenty_points_of_300_000_events(
         arena.publish(feed.take(15_000))
         step = chance.choice(STEPS) if at % 2 else ""
         with arena.worker("victim", failpoints=step) as victim:
-            victim.wait_ready()
-            pause(chance.uniform(0, 4))
-            if victim.process is not None and victim.process.poll() is None:
+            if step:
+                assert victim.exit_code() == -9, f"never reached {step}"
+            else:
+                victim.wait_ready()
+                pause(chance.uniform(0, 4))
                 victim.kill()
     with arena.worker("last") as last:
         last.wait_ready()
