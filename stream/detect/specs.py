@@ -86,7 +86,7 @@ class RuleSpec:
     measure: str | None = None  # psi, ks, l_infinity, missing_difference, unseen_ratio …
     objective: str | None = None  # latency_p50_ms, latency_p95_ms, latency_p99_ms, error_ratio …
     on: tuple[str, ...] = ("features",)  # "features", "predictions", or names of features
-    reference: str | None = None  # training or previous; None = training, else previous
+    reference: str | None = None  # None = training, else adaptive, else previous
     above: float | None = None
     below: float | None = None
     length_ms: int | None = None  # which window length; None = the model's first
@@ -111,6 +111,7 @@ class ModelSpec:
     rules: tuple[RuleSpec, ...] = ()
     false_alarms_per_week: float = 1.0
     keep_previous: bool = True  # compare with the previous window too
+    adaptive_windows: int = 0  # without training: of so many first windows a reference is made
     power: float = 0.8  # the chance a window should have to find a change of `power_psi`
     power_psi: float = 0.25
     widen_ms: int = DAY_MS  # how far windows are merged to get there; 0 is not at all

@@ -98,6 +98,7 @@ def _model(name: str, raw: object, common: _Common) -> tuple[ModelSpec, Path | N
         features=features,
         false_alarms_per_week=section.false_alarms or common.defaults.false_alarms,
         keep_previous=reference.previous != "none",
+        adaptive_windows=reference.adaptive,
         power=power,
         power_psi=power_psi,
         widen_ms=common.defaults.widen if section.widen is None else section.widen,

@@ -170,6 +170,9 @@ def _check_target(checked: Checked[RuleSection], context: RuleContext) -> None:
     if section.reference == "previous" and not model.keep_previous:
         text = "the model keeps no previous window; accepted: training, or previous: previous"
         context.mistakes.add((*place, "reference"), text)
+    if section.reference == "adaptive" and not model.adaptive_windows:
+        text = "the model makes no reference of its first windows; accepted: with adaptive: 10, say"
+        context.mistakes.add((*place, "reference"), text)
     lengths = model.lengths_ms
     if section.window is not None and context.lengths_known and section.window not in lengths:
         text = f"{written(section.window)} is not a window of the model"

@@ -273,6 +273,7 @@ class ReferenceSection(Section):
         str,
         _one_of("an earlier window", "previous", "none", planned=_PLANNED_PREVIOUS),
     ] = "previous"
+    adaptive: Annotated[int, _whole(0, 1_000)] = 0
 
 
 class FeatureSection(Section):
@@ -295,7 +296,9 @@ class RuleSection(Section):
     measure: Annotated[str | None, _one_of("a measure", *MEASURES)] = None
     objective: Annotated[str | None, _one_of("an objective", *OBJECTIVES)] = None
     on: Texts = ("features",)
-    reference: Annotated[str | None, _one_of("a reference", "training", "previous")] = None
+    reference: Annotated[str | None, _one_of("a reference", "training", "adaptive", "previous")] = (
+        None
+    )
     above: Annotated[float | None, BeforeValidator(units.number)] = None
     below: Annotated[float | None, BeforeValidator(units.number)] = None
     window: Annotated[int | None, BeforeValidator(units.duration_ms)] = None

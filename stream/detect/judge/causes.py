@@ -19,7 +19,11 @@ SPREAD = np.array([0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95])
 FIT = 0.995  # share of the spread of quantiles that a·reference + b must explain
 POINT_MASS = 0.2  # a share of one value this much above the reference's looks like a fill value
 TOP_BINS = 3
-AGAINST = {"training": "training", "previous": "the previous window"}
+AGAINST = {
+    "training": "training",
+    "adaptive": "the first windows",
+    "previous": "the previous window",
+}
 
 
 def hints(finding: Finding, reading: Reading) -> list[dict[str, Any]]:

@@ -106,7 +106,8 @@ def reference_name(rule: RuleSpec, reading: Reading) -> str | None:
     """The reference a rule looks at in this window."""
     if rule.reference:
         return rule.reference if rule.reference in reading.comparisons else None
-    return next((name for name in ("training", "previous") if name in reading.comparisons), None)
+    names = ("training", "adaptive", "previous")
+    return next((name for name in names if name in reading.comparisons), None)
 
 
 def is_meant(rule: RuleSpec, name: str) -> bool:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import joint, rules
+from stream.detect.judge.adaptive import Starts
 from stream.detect.judge.alerts import AlertBook
 from stream.detect.judge.comparing import compare_all, write_verdicts
 from stream.detect.judge.findings import BREACH, Finding, Reading
@@ -118,6 +119,7 @@ class Judge:
         self._pasts: dict[Stream, Past] = {}
         self._over: dict[Stream, int] = {}  # dropped, at which offset; until that is written
         self._earlier: dict[Stream, dict[int, _Earlier]] = {}  # by length
+        self._starts = Starts(spec)
         self._unread: list[_Earlier] = []  # without reference yet, the next one last
         self._changed: dict[Stream, None] = {}
         self._refused = Counter(memory.head.refused if memory.head else {})
@@ -192,6 +194,7 @@ class Judge:
             return
         self._book(stream).read_json(record.alerts)
         self._pasts[stream] = Past.from_json(record.past)
+        self._starts.restore(stream, record.first)
         lengths = self._spec.model(stream.model).lengths_ms
         for one in record.earlier:
             if one.length_ms not in lengths:
@@ -241,6 +244,7 @@ class Judge:
         self._changed[stream] = None
         self._over[stream] = self.told_to
         self._earlier.pop(stream, None)
+        self._starts.drop(stream)
         self._pasts.pop(stream, None)
         book = self._books.pop(stream, None)
         if book is None or not book.firing():
@@ -271,7 +275,8 @@ class Judge:
             revisions=dict(seen.revisions),
         )
         past = self._pasts.get(stream, Past())
-        return StreamRecord(seen, rows, self._book(stream).to_json(), past.to_json())
+        alerts, first = self._book(stream).to_json(), list(self._starts.rows(stream))
+        return StreamRecord(seen, rows, alerts, past.to_json(), first=first)
 
     def _book(self, stream: Stream) -> AlertBook:
         book = self._books.get(stream)
@@ -326,12 +331,15 @@ class Judge:
     def _references(self, due: Due) -> dict[str, Reference]:
         """What a window is compared with; a function of the log, whoever judges it when."""
         stream, found = due.window.stream, {}
-        # Partials made without a reference have no anchor and no vocabulary: what they say is too
-        # coarse to be called drift. The first window that was made under one is compared.
+        # Partials made without a reference have no vocabulary and each its own anchor: beside a
+        # reference that would look like drift. The first window that was made under one counts.
         if due.reference_id and "" not in due.reference_ids:
             training = self._reference_by_id(stream.model, stream.version, due.reference_id)
             if training is not None:
                 found["training"] = training
+        adaptive = None if found else self._starts.reference(due.window)
+        if adaptive is not None:
+            found["adaptive"] = adaptive
         earlier = self._earlier.get(stream, {}).get(due.window.length_ms)
         previous = earlier.reference if earlier else None
         if previous is not None and self._spec.model(stream.model).keep_previous:
@@ -344,6 +352,7 @@ class Judge:
             return
         if any(f.verdict == BREACH and f.rule.kind != "drift" for f in findings):
             return
+        self._starts.take(due.window, due.state)
         told_to = self._gather.next_offset
         earlier = _Earlier(due.window, told_to, _as_reference(due.window, due.state))
         self._earlier.setdefault(due.window.stream, {})[due.window.length_ms] = earlier

@@ -27,6 +27,7 @@ from stream.detect import partials
 from stream.detect.judge.gather import Position, Seen
 from stream.detect.partials import Marker, Partial
 from stream.detect.states import Stream, WindowState
+from stream.detect.times import NEVER_MS
 from stream.errors import FormatError, UsageError
 
 MAGIC = b"DLJ"
@@ -50,6 +51,20 @@ class Earlier:
     state: WindowState | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first windows of one length, of which a reference is made (adaptive.py).
+
+    windows      how many are in it
+    taken_to_ms  the end of the last of them
+    """
+
+    length_ms: int
+    windows: int = 0
+    taken_to_ms: int = NEVER_MS
+    state: WindowState = field(default_factory=WindowState)
+
+
 @dataclass(slots=True)
 class StreamRecord:
     """What must outlive the partials of a stream.
@@ -64,6 +79,7 @@ class StreamRecord:
     alerts: list[dict[str, Any]] = field(default_factory=list)
     past: dict[str, Any] = field(default_factory=dict)
     is_over: bool = False
+    first: list[First] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -144,8 +160,8 @@ def pack_head(head: HeadRecord) -> bytes:
 def pack_stream(stream: Stream, record: StreamRecord) -> bytes:
     """A stream's record as bytes.
 
-    If it would be too large, it is without earlier windows, then without what alerts would need
-    for corrections; that an alert fires always stays.
+    If it would be too large, it is without earlier windows, then without first ones and what
+    alerts would need for corrections; that an alert fires always stays.
     """
     seen = record.seen
     body = {
@@ -159,13 +175,14 @@ def pack_stream(stream: Stream, record: StreamRecord) -> bytes:
         "alerts": record.alerts,
         "past": record.past,
         "over": record.is_over,
+        "first": [_pack_first(stream, one) for one in record.first],
     }
     packed = _seal(body)
     if len(packed) > LARGEST_BYTES:
         packed = _seal(body | {"earlier": []})
     if len(packed) > LARGEST_BYTES:
         bare = [row | {"letters": None, "sent": []} for row in record.alerts]
-        packed = _seal(body | {"earlier": [], "alerts": bare})
+        packed = _seal(body | {"earlier": [], "first": [], "alerts": bare})
     return packed
 
 
@@ -204,7 +221,9 @@ def read_stream(raw: bytes) -> StreamRecord:
             int(body["born_at"]),
         )
         earlier = [_read_earlier(row) for row in body["earlier"]]
-        return StreamRecord(seen, earlier, list(body["alerts"]), body["past"], bool(body["over"]))
+        first = [one for row in body.get("first", ()) if (one := _read_first(row))]
+        alerts, is_over = list(body["alerts"]), bool(body["over"])
+        return StreamRecord(seen, earlier, alerts, body["past"], is_over, first)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"judge state cannot be read: {error!r}") from None
 
@@ -299,26 +318,41 @@ def _read_key(key: bytes) -> tuple[str, int, Stream | None]:
 
 
 def _pack_earlier(stream: Stream, one: Earlier) -> list[Any]:
-    packed = None
-    if one.state is not None:
-        whole = Partial(
-            stream=stream, source=0, pane=0, part=0, first_offset=0, last_offset=0,
-            reference_id=None, config_hash="", state=one.state,
-        )  # fmt: skip
-        packed = base64.b85encode(partials.pack(whole)).decode()
+    packed = None if one.state is None else _pack_state(stream, one.state)
     return [one.length_ms, one.start_ms, one.told_to, packed]
 
 
 def _read_earlier(row: list[Any]) -> Earlier:
     length_ms, start_ms, told_to, packed = row
-    state = None
-    if packed is not None:
-        try:
-            whole = partials.read(base64.b85decode(packed))
-        except FormatError:  # of another release: the next window is compared with nothing
-            whole = None
-        state = whole.state if isinstance(whole, Partial) else None
+    state = None if packed is None else _read_state(packed)  # else: compared with nothing
     return Earlier(int(length_ms), int(start_ms), int(told_to), state)
+
+
+def _pack_first(stream: Stream, one: First) -> list[Any]:
+    return [one.length_ms, one.windows, one.taken_to_ms, _pack_state(stream, one.state)]
+
+
+def _read_first(row: list[Any]) -> First | None:
+    length_ms, windows, taken_to_ms, packed = row
+    state = _read_state(packed)
+    return First(int(length_ms), int(windows), int(taken_to_ms), state) if state else None
+
+
+def _pack_state(stream: Stream, state: WindowState) -> str:
+    whole = Partial(
+        stream=stream, source=0, pane=0, part=0, first_offset=0, last_offset=0,
+        reference_id=None, config_hash="", state=state,
+    )  # fmt: skip
+    return base64.b85encode(partials.pack(whole)).decode()
+
+
+def _read_state(packed: str) -> WindowState | None:
+    """The sketches; None if another release packed them."""
+    try:
+        whole = partials.read(base64.b85decode(packed))
+    except FormatError:
+        return None
+    return whole.state if isinstance(whole, Partial) else None
 
 
 def _seal(body: dict[str, Any]) -> bytes:
