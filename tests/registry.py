@@ -35,7 +35,7 @@ from tests.fused import NumbersState, numbers_empty, numbers_update
 from tests.laws import SLOTS, Sketch, Slots, State
 
 
-def _numbers(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+def numbers(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     """Numbers of many sizes, with atoms, every reason to be missing, and infinities."""
     drawn = rng.normal(10.0, 3.0, n) * rng.choice([1.0, 1.0, 1.0, 30.0], n)
     special = np.array([0.0, -0.0, 10.0, np.nan, np.inf, -np.inf, NULL, ABSENT, MISTYPED])
@@ -63,7 +63,7 @@ def _moments(name: str, shift: float, inverse_scale: float) -> Sketch:
         reset=moments.reset,
         update=lambda state, slots, x: moments.update(state, slots, x, shift, inverse_scale),
         merge=lambda into, slots, other: moments.merge(into, slots, other, inverse_scale),
-        draw=_numbers,
+        draw=numbers,
         weigh=lambda x: x.size,
         weight=lambda state: int(state.count.sum() + state.kinds.sum()),
         counts=lambda state: np.column_stack([state.count, state.kinds, state.zeros]),
@@ -79,7 +79,7 @@ def _logbins(name: str, anchor: float, inverse_scale: float, dtype: type) -> Ske
         reset=logbins.reset,
         update=lambda state, slots, x: logbins.update(state, slots, x, anchor, inverse_scale),
         merge=logbins.merge,
-        draw=_numbers,
+        draw=numbers,
         weigh=lambda x: int(np.isfinite(x).sum()),
         weight=lambda state: int(state.counts.sum()),
         counts=lambda state: state.counts,
@@ -129,7 +129,7 @@ def _events(rng: np.random.Generator, n: int) -> NDArray[np.void]:
     """Events, some of them twice, some ids with values that differ."""
     drawn = np.zeros(n, _EVENT)
     drawn["id"] = rng.integers(0, 4 * n, n, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
-    drawn["values"] = _numbers(rng, n * WIDTH).reshape(n, WIDTH)
+    drawn["values"] = numbers(rng, n * WIDTH).reshape(n, WIDTH)
     return drawn
 
 
@@ -193,8 +193,8 @@ def _by_key(state: heavy.HeavyHitters) -> NDArray[np.int64]:
 def _pairs(rng: np.random.Generator, n: int) -> NDArray[np.void]:
     """What was predicted beside what was true: as numbers, as classes, and as probabilities."""
     drawn = np.zeros(n, [("guess", "f8"), ("truth", "f8"), ("class", "i4"), ("label", "i4")])
-    drawn["guess"] = np.where(rng.random(n) < 0.9, rng.random(n), _numbers(rng, n))
-    drawn["truth"] = np.where(rng.random(n) < 0.1, 0.0, _numbers(rng, n))
+    drawn["guess"] = np.where(rng.random(n) < 0.9, rng.random(n), numbers(rng, n))
+    drawn["truth"] = np.where(rng.random(n) < 0.1, 0.0, numbers(rng, n))
     drawn["class"], drawn["label"] = rng.integers(-1, 4, n), rng.integers(-1, 3, n)
     return drawn
 
@@ -353,7 +353,7 @@ SKETCHES = (
         reset=magnitudes.reset,
         update=magnitudes.update,
         merge=magnitudes.merge,
-        draw=_numbers,
+        draw=numbers,
         weigh=lambda x: int(np.isfinite(x).sum()),
         weight=lambda state: int(state.count.sum()),
         counts=lambda state: state.count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,23 @@ print(digest.hexdigest())
 """
 
 
+NUMBERS_DIGEST = """
+import hashlib
+import numpy as np
+from tests import fused
+from tests.registry import numbers
+digest, rng = hashlib.sha256(), np.random.default_rng(7)
+for anchor, inverse_scale in ((10.0, 1.0 / 3.0), (0.0, 1e8), (0.0, 0.0)):
+    state = fused.numbers_empty(4)
+    for slots in (rng.integers(-1, 4, 3000), np.zeros(3000)):
+        x = numbers(rng, 3000)
+        fused.numbers_update(state, slots.astype(np.int32), x, anchor, inverse_scale)
+    for array in state:
+        digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
+
+
 @given(st.integers(0, 2**64 - 1))
 def test_bits_survive_the_way_through_a_float(bits: int) -> None:
     assert int(float_bits(bits_float(np.uint64(bits)))) == bits
@@ -48,6 +66,20 @@ def test_plain_kernels_give_the_same_bytes_as_compiled_ones() -> None:
     assert _digest(plain) == _digest(compiled)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled")
+def test_vector_code_of_another_width_gives_the_same_bytes(tmp_path: Path) -> None:
+    here = dict(os.environ)
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("a processor of another kind")
+    other = here | {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    assert _digest(other, NUMBERS_DIGEST) == _digest(here, NUMBERS_DIGEST)
+
+
 @pytest.mark.skipif(IS_COMPILED, reason="compiled code never warns")
 def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
     state = moments.empty(1)
@@ -55,9 +87,9 @@ def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
     assert np.isinf(moments.folded(state)[0, 1])
 
 
-def _digest(environment: dict[str, str]) -> str:
+def _digest(environment: dict[str, str], program: str = DIGEST) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", DIGEST],
+        [sys.executable, "-c", program],
         cwd=ROOT,
         env=environment,
         capture_output=True,
