@@ -1,7 +1,7 @@
 """Backlog: a broker in, topics filled with generated events out.
 
 In    an address, how many events
-Out   topics of predictions, one event per message or in columnar batches; the topics of a worker
+Out   topics of predictions, one event per message or many; the topics of a worker
 Not   who reads them (worker.py, peer_faust.py, peer_getmany.py)
 """
 
@@ -17,8 +17,12 @@ from stream.bus.connection import Connection
 from stream.bus.topics import create_missing, plans
 from stream.settings import load
 
-JSON, COLUMNAR = "bench-json", "bench-columnar"  # topics
-BATCH = 256  # events of a columnar batch
+JSON = "bench-json"  # a topic of single events
+FORMS = {  # other topics: the form of their messages, and the events in one
+    "bench-arrays": ("array", 100),
+    "bench-columnar": ("columnar", 256),
+    "bench-arrow": ("arrow", 4_096),
+}
 PARTITIONS = 4
 
 
@@ -29,7 +33,7 @@ def create_topics(bootstrap: str, topic: str, config: Path | None = None) -> Non
 
 
 def publish(bootstrap: str, topic: str, n: int) -> None:
-    """n events, acknowledged; in batches if the topic is `COLUMNAR`."""
+    """n events, acknowledged, in the form of the topic."""
 
     async def work() -> None:
         async with BulkPublisher(Connection(bootstrap), topic) as publisher:
@@ -40,13 +44,11 @@ def publish(bootstrap: str, topic: str, n: int) -> None:
 
 
 def _messages(topic: str, n: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
-    if topic == JSON:
-        first = 0
-        for values in workloads.many(n):
-            yield ((b"%d" % number, value) for number, value in enumerate(values, first))
-            first += len(values)
+    if topic != JSON:
+        form, size = FORMS[topic]
+        yield ((b"%d" % at, value) for at, value in workloads.many_packed(n, size, form))
         return
-    for events in workloads.chunks(n):
-        values = workloads.batches(events, BATCH)
-        keys = (event["id"].encode() for event in events[::BATCH])
-        yield zip(keys, values, strict=True)
+    first = 0
+    for values in workloads.many(n):
+        yield ((b"%d" % number, value) for number, value in enumerate(values, first))
+        first += len(values)

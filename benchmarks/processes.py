@@ -72,6 +72,10 @@ class Running:
         """The first look that finds `target` events or more. Raises BusError as `_until`."""
         return self._until(self._program.counter, target, SOON_S if target == 1 else POLL_S)
 
+    def counted(self) -> int:
+        """Events so far."""
+        return _counted(self._port, self._program.counter)
+
     def until_done(self) -> float:
         """CPU seconds when every window is judged. Raises BusError as `_until`."""
         return self._until(WINDOWS, self._program.windows, POLL_S).cpu_s

@@ -9,11 +9,13 @@ Not   events with faults (stream/replay/scenarios.py)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from stream.detect.ingest.events import Messages, Reader
 from stream.detect.profiles import ProfileBuilder
@@ -63,9 +65,12 @@ def _events(rng: np.random.Generator, first: int, n: int) -> list[Event]:
     ]
 
 
+def _times(first: int, n: int) -> NDArray[np.datetime64]:
+    return START + (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
+
+
 def _stamps(first: int, n: int) -> list[str]:
-    after_ms = (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
-    return [f"{stamp}Z" for stamp in np.datetime_as_string(START + after_ms, unit="ms").tolist()]
+    return [f"{t}Z" for t in np.datetime_as_string(_times(first, n), unit="ms").tolist()]
 
 
 def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
@@ -95,6 +100,29 @@ def many(n: int, first: int = 0, seed: int = 1) -> Iterator[list[bytes]]:
         yield [head + tail for head, tail in zip(heads, tails[:size], strict=True)]
 
 
+def many_packed(n: int, size: int, form: str) -> Iterator[tuple[int, bytes]]:
+    """Messages of `size` events, n // size of them, with the number of their first event.
+
+    form  "array", "columnar" or "arrow"; values come again as in `many`
+    """
+    [events] = chunks(CHUNK)
+    if form == "array":
+        singly = (value for values in many(n) for value in values)
+        for first in range(0, n // size * size, size):
+            yield first, b"[" + b",".join(islice(singly, size)) + b"]"
+        return
+    bases = [_batch(events[i : i + size]) for i in range(0, CHUNK - size + 1, size)]
+    tables = [_table(base) for base in bases] if form == "arrow" else []
+    for number, first in enumerate(range(0, n // size * size, size)):
+        ids = [f"b-{i:09d}" for i in range(first, first + size)]
+        if tables:
+            yield first, _sent(_renewed(tables[number % len(tables)], ids, _times(first, size)))
+        else:
+            base = bases[number % len(bases)]
+            new = {"id": ids, "ts": _stamps(first, size)}
+            yield first, orjson.dumps(base | {"columns": base["columns"] | new})
+
+
 def singles(events: Sequence[Event]) -> list[bytes]:
     """One event per message."""
     return [orjson.dumps(event) for event in events]
@@ -116,12 +144,25 @@ def streams(events: Sequence[Event], size: int) -> list[bytes]:
 
 
 def _stream(batch: dict[str, Any]) -> bytes:
+    return _sent(_table(batch))
+
+
+def _table(batch: dict[str, Any]) -> pa.Table:
     columns = dict(batch["columns"])
     features, times = columns.pop("features"), columns.pop("ts")
     columns |= {f"features.{name}": values for name, values in features.items()}
     stamps = np.array([time.removesuffix("Z") for time in times], "datetime64[ms]")
     table = pa.table({"ts": pa.array(stamps), **columns})
-    table = table.replace_schema_metadata({name: batch[name] for name in ("model", "version")})
+    return table.replace_schema_metadata({name: batch[name] for name in ("model", "version")})
+
+
+def _renewed(table: pa.Table, ids: list[str], times: NDArray[np.datetime64]) -> pa.Table:
+    for name, values in (("id", pa.array(ids)), ("ts", pa.array(times))):
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
+
+
+def _sent(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

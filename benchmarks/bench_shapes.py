@@ -1,0 +1,94 @@
+"""Shapes: what an event costs a worker when many of them share a message; and a second worker.
+
+In    nothing; an embedded Kafka with the same events as arrays, columnar batches, Arrow streams
+Out   rows: ours in events per CPU-second beside the textbook Faust agent, which reads them one to a
+      message; two workers beside one in events per second of wall time
+Not   one event per message (bench_bus.py)
+
+Arrays, batches and streams take their turn with Faust in every run. For two workers the machine
+needs a core for each and a little for the broker: with two cores they share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import backlog, worker
+from benchmarks.measuring import Row, compared
+from benchmarks.processes import Program, events_per_cpu_second, running
+from stream.broker import EmbeddedBroker
+from stream.errors import BusError
+
+RATE, WALL = "events per CPU-second", "events per second"
+ROWS = {
+    "bench-arrays": "pipeline/arrays/vs_textbook_faust",
+    "bench-columnar": "pipeline/columnar/vs_textbook_faust",
+    "bench-arrow": "pipeline/arrow/vs_textbook_faust",
+}
+LIMIT_S = 60.0
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """One row per form of a message, then the second worker."""
+    runs, events = (1, 200_000) if quick else (3, 2_000_000)
+    singles = events if quick else 2 * events
+    pairs: dict[str, list[tuple[float, float]]] = {topic: [] for topic in ROWS}
+    with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
+        folder = Path(name)
+        with EmbeddedBroker(say=print) as broker:
+            worker.write_reference(folder)
+            for topic in (backlog.JSON, *ROWS):
+                on_topic = singles if topic == backlog.JSON else events
+                print(f"  publishing {on_topic:,} events on {topic} …", flush=True)
+                backlog.create_topics(broker.bootstrap, topic)
+                backlog.publish(broker.bootstrap, topic, on_topic)
+            for at in range(runs):
+                faust = _faust(folder, broker.bootstrap, events, at)
+                for topic, measured in pairs.items():
+                    measured.append((_ours(folder, broker.bootstrap, topic, events, at), faust))
+            both = [_two_and_one(folder, broker.bootstrap, singles, at) for at in range(runs)]
+    found = [compared(ROWS[topic], measured, RATE) for topic, measured in pairs.items()]
+    return [*found, compared("pipeline/workers2/vs_workers1", both, WALL)]
+
+
+def _ours(folder: Path, bootstrap: str, topic: str, events: int, at: int) -> float:
+    size = backlog.FORMS[topic][1]
+    name = f"{topic}-{at}"
+    program = worker.program(folder, bootstrap, topic, name, events // size * size)
+    rate = events_per_cpu_second(program, events // size * size, folder / f"{name}.log")
+    print(f"  run {at + 1}: {topic} {rate:,.0f}", flush=True)
+    return rate
+
+
+def _faust(folder: Path, bootstrap: str, events: int, at: int) -> float:
+    group = f"faust-{at}"
+    words = ("benchmarks.peer_faust", bootstrap, backlog.JSON, group, "PORT", str(folder))
+    program = Program(words, "events_total ")
+    return events_per_cpu_second(program, int(events * 0.03), folder / f"{group}.log")
+
+
+def _two_and_one(folder: Path, bootstrap: str, events: int, at: int) -> tuple[float, float]:
+    found = tuple(_wall_rate(folder, bootstrap, events, at, workers) for workers in (2, 1))
+    print(f"  run {at + 1}: two workers {found[0]:,.0f}, one {found[1]:,.0f}", flush=True)
+    return found[0], found[1]
+
+
+def _wall_rate(folder: Path, bootstrap: str, events: int, at: int, workers: int) -> float:
+    """Events per second from when every worker counts until all events are counted."""
+    name = f"wall-{workers}-{at}"
+    program = worker.program(folder, bootstrap, backlog.JSON, name, events)
+    with contextlib.ExitStack() as stack:
+        ones = [
+            stack.enter_context(running(program, folder / f"{name}-{i}.log"))
+            for i in range(workers)
+        ]
+        counted = [one.until_counted(1).events for one in ones]
+        started, first = time.perf_counter(), sum(counted)
+        while time.perf_counter() - started < LIMIT_S:
+            if sum(one.counted() for one in ones) >= events:
+                return (events - first) / (time.perf_counter() - started)
+            time.sleep(0.05)
+    raise BusError(f"not all of {events} events were counted within {LIMIT_S:g} s")
