@@ -1,8 +1,8 @@
 """Memory: what many models at low traffic take in one process.
 
 In    nothing; events of many models, a few each, all in one open pane
-Out   rows in MiB of resident memory, of the ingest side with all panes open and of the judge with
-      the windows of all of them; what an empty process takes is taken off
+Out   rows in MiB of resident memory of the ingest side, with one pane of each model open; what an
+      empty process takes is taken off
 Not   the bytes of one feature and pane (panes.py)
 
 Each case runs in a process of its own, or the first would leave memory to the second.
@@ -33,11 +33,10 @@ START_MS = 1_741_000_020_000  # the beginning of a pane
 
 def rows(quick: bool = False) -> list[Row]:
     """Resident memory of each case."""
+    by = 20 if quick else 1
     return [
-        alone(
-            name, [_measured(*(n // (20 if quick else 1) or 1 for n in case[:2]), case[2])], "MiB"
-        )
-        for name, case in CASES.items()
+        alone(name, [_measured(models // by, features, events)], "MiB")
+        for name, (models, features, events) in CASES.items()
     ]
 
 

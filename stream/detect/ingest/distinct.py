@@ -18,6 +18,8 @@ from kernels.sketches.hyperloglog import HyperLogLog
 
 Slots = NDArray[np.int32]
 
+FEW = 64
+
 
 class DistinctSketch:
     """Hashes of the unlisted values of one feature, a row per slot."""
@@ -25,6 +27,8 @@ class DistinctSketch:
     def __init__(self, slots: int, key: Key) -> None:
         self._slots, self._key = slots, key
         self._state: HyperLogLog | None = None
+        # Until one slot has many, hashes as they are: registers take 4 KB for each slot.
+        self._few: dict[int, NDArray[np.uint64]] = {}
 
     def grow(self, slots: int) -> None:
         """Make room for more slots."""
@@ -34,6 +38,7 @@ class DistinctSketch:
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
+        self._few.pop(slot, None)
         if self._state is not None:
             hyperloglog.reset(self._state, slot)
 
@@ -54,13 +59,26 @@ class DistinctSketch:
     def add(self, slots: Slots, hashes: NDArray[np.uint64]) -> None:
         """Note hashes (n,), 0 for none; slot -1 is skipped."""
         if self._state is None:
-            if not hashes.any():
-                return
-            self._state = hyperloglog.empty(self._slots)
+            for slot in np.unique(slots[(slots >= 0) & (hashes != 0)]).tolist():
+                known = self._few.get(slot, hashes[:0])
+                self._few[slot] = np.unique(np.concatenate([known, hashes[slots == slot]]))
+            if max(map(len, self._few.values()), default=0) > FEW:
+                self._state = hyperloglog.empty(self._slots)
+                for slot, known in self._few.items():
+                    hyperloglog.update(self._state, np.full(len(known), slot, np.int32), known)
+                self._few.clear()
+            return
         hyperloglog.update(self._state, slots, hashes)
 
     def state(self, slot: int) -> HyperLogLog | None:
         """A copy of a slot's row; None if nothing was noted."""
-        if self._state is None or not self._state.registers[slot].any():
+        if self._state is None:
+            known = self._few.get(slot)
+            if known is None:
+                return None
+            alone = hyperloglog.empty(1)
+            hyperloglog.update(alone, np.zeros(len(known), np.int32), known)
+            return alone
+        if not self._state.registers[slot].any():
             return None
         return HyperLogLog(self._state.registers[slot : slot + 1].copy())

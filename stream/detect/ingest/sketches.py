@@ -42,7 +42,7 @@ from stream.detect.references import Reference
 from stream.detect.specs import DEFAULT_KEY, LimitSpec, ModelSpec
 from stream.detect.states import FeatureState, WindowState
 
-FIRST_SLOTS = 4
+FIRST_SLOTS = 1  # many streams never have two parts open
 LATENCY = "service.latency_ms"
 LATENCY_GRID = Grid(0.0, 32.0)  # 1/32 ms near zero, 3 % further out, up to 524 s
 
