@@ -88,11 +88,14 @@ class Rolls:
 
         An event whose parts were all sent before a restart is passed over: its roll is closed.
         """
-        verdicts = placement.verdicts
-        units = np.where(placement.parts <= self._kept_parts, 0, placement.parts)
-        last = placement.panes + np.maximum(placement.parts, self._kept_parts)
-        heard = (verdicts == COUNTED) | (verdicts == ALREADY_SENT)
-        heard &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
+        verdicts, units = placement.verdicts, placement.parts
+        if units.any():
+            units = np.where(units <= self._kept_parts, 0, units)
+        heard, again = verdicts == COUNTED, verdicts == ALREADY_SENT
+        if again.any():
+            last = placement.panes + np.maximum(placement.parts, self._kept_parts)
+            again &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
+            heard |= again
         keys, index = grouped(placement.panes, units, heard)
         rolls = [
             self._roll(key, int(np.argmax(index == at)), decoded, placement)

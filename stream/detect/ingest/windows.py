@@ -120,9 +120,10 @@ def grouped(
     Rows that are not chosen have the position -1.
     """
     index = np.full(len(panes), -1, np.intp)
-    if not chosen.any():
+    if not chosen.all():
+        panes, parts = panes[chosen], parts[chosen]
+    if not len(panes):
         return [], index
-    panes, parts = panes[chosen], parts[chosen]
     first, width = int(panes.min()), int(parts.max()) + 1
     span = (int(panes.max()) - first + 1) * width
     if span == 1:
