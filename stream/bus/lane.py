@@ -267,7 +267,7 @@ class Lane(Service):
         if late:
             logger.error("%s %s: given up without a last commit", self.spec.topic, sorted(leaving))
         for partition in leaving:
-            del self._held[partition]
+            self._held.pop(partition, None)  # a rebalance and a stop may both revoke
         self._leaving -= leaving.keys()
 
     async def _hand_over(self, partitions: list[int]) -> None:
