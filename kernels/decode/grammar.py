@@ -2,7 +2,7 @@
 
 In    an address in a padded buffer, and the end of the message
 Out   the address behind white space, a string, a word, any value; REFUSED where it is not that, or
-      where only the slow path can tell (escapes, deep nesting)
+      where only the slow path can tell (escapes in what is read, deep nesting)
 Not   what the values mean (events.py)
 
 Strict: what is let pass here, orjson accepts too, beside the words NaN, Infinity and -Infinity,
@@ -29,6 +29,9 @@ REFUSED = -1
 QUOTE, COMMA, COLON, LETTER_N, LETTER_T, LETTER_F = 0x22, 0x2C, 0x3A, 0x6E, 0x74, 0x66
 OPEN, CLOSE, OPEN_ARRAY, CLOSE_ARRAY = 0x7B, 0x7D, 0x5B, 0x5D
 _SPACE, _TAB, _LINE, _RETURN, _MINUS = 0x20, 0x09, 0x0A, 0x0D, 0x2D
+_BACKSLASH, _SLASH, _LOWER, _ZERO, _NINE = 0x5C, 0x2F, 0x20, 0x30, 0x39
+_LETTER_A, _LETTER_B, _LETTER_R, _LETTER_U = 0x61, 0x62, 0x72, 0x75
+_FIRST_HALF, _LAST_HALF = 0xD800, 0xDFFF  # surrogates
 _DEEPEST = 60  # levels that are told apart by the bits of one word
 
 _TRUE, _NULL = 0x65757274, 0x6C6C756E
@@ -91,11 +94,52 @@ def number_or_word(at: int) -> tuple[np.uint64, int, bool]:
     return _NONE, at, False
 
 
+@piece
+def _escape_end(at: int) -> int:
+    """Behind an escape; REFUSED also for halves of characters, which the slow path has to pair."""
+    kind = load_byte(at + 1)
+    if kind != _LETTER_U:
+        plain = kind == QUOTE or kind == _BACKSLASH or kind == _SLASH or kind == _LETTER_B
+        plain = plain or kind == LETTER_F or kind == LETTER_N or kind == _LETTER_R
+        return at + 2 if plain or kind == LETTER_T else REFUSED
+    code = 0
+    for i in range(2, 6):
+        digit = load_byte(at + i)
+        letter = digit | _LOWER
+        if _ZERO <= digit <= _NINE:
+            code = code * 16 + digit - _ZERO
+        elif _LETTER_A <= letter <= LETTER_F:
+            code = code * 16 + letter - _LETTER_A + 10
+        else:
+            return REFUSED
+    return REFUSED if _FIRST_HALF <= code <= _LAST_HALF else at + 6
+
+
+@routine
+def passed_string_end(at: int, end: int) -> int:
+    """The closing quote of a string that nobody reads, so it may hold escapes."""
+    while at < end:
+        stops = text_stops(at)
+        if stops == _NONE:
+            at += 32
+            continue
+        at += zeros_below(stops)
+        byte = load_byte(at)
+        if byte == QUOTE:
+            return at if at < end else REFUSED
+        if byte != _BACKSLASH:
+            return REFUSED
+        at = _escape_end(at)
+        if at < 0:
+            return REFUSED
+    return REFUSED
+
+
 @routine
 def _scalar_end(at: int, end: int) -> int:
     byte = load_byte(at)
     if byte == QUOTE:
-        closing = string_end(at + 1, end)
+        closing = passed_string_end(at + 1, end)
         return closing if closing < 0 else closing + 1
     if byte == LETTER_N:
         return at + 4 if is_null(at) else REFUSED
@@ -110,7 +154,7 @@ def _key_end(at: int, end: int) -> int:
     """Behind a key, its colon, and the white space after it."""
     if load_byte(at) != QUOTE:
         return REFUSED
-    at = string_end(at + 1, end)
+    at = passed_string_end(at + 1, end)
     if at < 0:
         return REFUSED
     at = blank_end(at + 1)

@@ -58,11 +58,34 @@ def test_a_value_that_is_cut_is_none(value: Any) -> None:
         b"[1,]", b"[,1]", b"{,}", b'{"a"}', b'{"a":}', b'{"a":1,}', b"{1:2}", b"[1 2]",
         b"[1}", b"{]",
         b'{"a":1]', b"tru", b"nul", b"fals", b"True", b"+1", b"'a'", b'"a', b'"\n"', b'"\x00"',
-        b'"\\n"', b"[" * 61 + b"]" * 61, b"nan", b"-NaN", b"Inf", b"-", b"[1]"[:2], b"]",
+        b"[" * 61 + b"]" * 61, b"nan", b"-NaN", b"Inf", b"-", b"[1]"[:2], b"]",
         b"}", b":",
     ],
 )  # fmt: skip
 def test_what_is_no_plain_value_is_refused(text: bytes) -> None:
+    assert size_of(text) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'"\n"', rb'"\"\\\/\b\f\r\t"', rb'"\u00e9\uABcd"', rb'["a\n", {"\u0000": "\u0041"}]',
+        b'"' + rb"\n" * 40 + b'"', b'"' + b"x" * 31 + rb"\u1234" + b'"',
+    ],
+)  # fmt: skip
+def test_escapes_are_passed_over(text: bytes) -> None:
+    assert is_json(text)
+    assert size_of(text) == len(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'"\x"', rb'"\u12"', rb'"\u12g4"', b'"\\', b'"\\"', rb'"\u123', rb'"\ud800"', rb'"\uDFFF"',
+        rb'"\ud83d\ude00"', rb'"\U0041"', b'"\\\\\n"', b'"\\\x00"',
+    ],
+)  # fmt: skip
+def test_bad_escapes_and_halves_of_characters_are_refused(text: bytes) -> None:
     assert size_of(text) == REFUSED
 
 
