@@ -1,7 +1,7 @@
 """Peer: whylogs on one column, Evidently on two tables; one turn for every line on standard input.
 
 In    a line with the name of a peer: whylogs or evidently
-Out   a line with the seconds its turn took, after one turn of each that is not counted
+Out   a line with the CPU seconds its turn took, after one turn of each that is not counted
 Not   ours; this runs in the environment of peers.py, which has nothing of Driftline
 
 Tables are those of bench_update.py: the same shape, the same law, drawn again.
@@ -36,9 +36,9 @@ def main(rows: int, columns: int) -> None:
         if line not in warm:
             turn()
             warm.add(line)
-        start = time.perf_counter()
+        start = time.process_time()
         turn()
-        print(time.perf_counter() - start, file=ANSWERS, flush=True)
+        print(time.process_time() - start, file=ANSWERS, flush=True)
 
 
 def _whylogs(table: pd.DataFrame) -> object:

@@ -1,7 +1,7 @@
-"""Turns: a peer that lives in another environment in, the seconds of one turn of it out.
+"""Turns: a peer that lives in another environment in, the CPU seconds of one turn of it out.
 
 In    a program that measures itself when a line asks for it (peer_tables.py)
-Out   seconds, so that ours and the peer can take turns in one run
+Out   CPU seconds, so that ours and the peer can take turns in one run
 Not   making the environment (peers.py)
 """
 
@@ -27,7 +27,7 @@ class Turns:
         self._process, self._log = process, log
 
     def take(self, name: str) -> float:
-        """Seconds of one turn. Raises SetupError with the peer's last word if it has ended."""
+        """CPU seconds of one turn. Raises SetupError with the peer's last word if it has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
