@@ -243,8 +243,9 @@ def power_rows(plan: Plan, law: Law, is_autocorrelated: bool) -> list[list[str]]
 def page(text: str, found: Mapping[str, list[list[str]]]) -> str:
     """The page with new tables between its markers."""
     for marker, (header, *rows) in found.items():
-        lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        rule = "|".join(["---", *["--:"] * (len(header) - 1)])
+        lines = [f"| {' | '.join(line)} |" for line in (header, *rows)]
+        table = "\n".join([lines[0], f"|{rule}|", *lines[1:]])
         text = replaced(text, marker, table)
     return text
 
