@@ -264,7 +264,7 @@ def _measures() -> Iterator[Entry]:
     yield distances.energy, (counts, counts, counts)
     yield distances.energy_cells, (edges, counts, counts)
     yield significance.chi_square, (counts, counts)
-    yield significance.pooled, (counts, counts, 5.0)
+    yield significance.pooled, (counts, counts, counts, 5.0)
     yield significance.benjamini_hochberg, (counts,)
 
 

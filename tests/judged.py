@@ -36,7 +36,8 @@ class Stream:
         before = np.append(np.full(10, 2_000.0), 0.0)
         n, m = int(now.sum()), int(before.sum())
         found = Comparison("feature.x", "number", labels, before, now, n, m)
-        measure_bins(found)
+        if n >= 30:
+            measure_bins(found)
         weigh(found, self.past.noise(HOUR_MS, "training", found)._replace(caution=1.0))
         start_ms = self.at * HOUR_MS
         due = Due(Window(M, HOUR_MS, start_ms), revision, WindowState(events=n), {})

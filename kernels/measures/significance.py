@@ -40,19 +40,25 @@ def chi_square(reference: NDArray[np.float64], current: NDArray[np.float64]) -> 
 
 @kernel
 def pooled(
-    reference: NDArray[np.float64], current: NDArray[np.float64], smallest_expected: float
+    reference: NDArray[np.float64],
+    current: NDArray[np.float64],
+    frequency: NDArray[np.float64],
+    smallest_expected: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both histograms with their rare bins put together, no more of them than need be.
 
-    Rare: fewer than `smallest_expected` counts expected on the smaller side, were both alike. From
+    frequency  (n_bins,) of each bin, in any unit, and nothing that chance moved to one side alone:
+               bins put together because the current ones have few values seem to have too few
+
+    Rare: fewer than `smallest_expected` counts expected on the smaller side by its frequency. From
     the rarest bin on, the first of equal ones, bins are put together until they are not rare; what
     is left over joins the last ones put together. Empty bins vanish. Source: Cochran 1954.
     """
     both = reference + current
-    total = both.sum()
-    if not total > 0.0:
+    total = frequency.sum()
+    if not (both.sum() > 0.0 and total > 0.0):
         return np.zeros(0), np.zeros(0)
-    expected = both * (min(reference.sum(), current.sum()) / total)
+    expected = frequency * (min(reference.sum(), current.sum()) / total)
     order = np.argsort(expected, kind="mergesort")
     of_reference, of_current = np.zeros(both.size), np.zeros(both.size)
     groups, gathered = 0, 0.0

@@ -19,20 +19,23 @@ def chi_square(reference: Floats, current: Floats) -> tuple[float, int]:
 
 
 def pooled(
-    reference: Floats, current: Floats, smallest_expected: float
+    reference: Floats, current: Floats, frequency: Floats, smallest_expected: float
 ) -> list[tuple[float, float]]:
     """(reference, current) of each bin that is left, the rarest first."""
-    share = min(reference.sum(), current.sum()) / (reference.sum() + current.sum())
-    pairs = sorted(zip(reference.tolist(), current.tolist(), strict=True), key=sum)
-    groups: list[list[tuple[float, float]]] = [[]]
-    for pair in pairs:
-        groups[-1].append(pair)
-        if 0 < sum(map(sum, groups[-1])) * share >= smallest_expected:
+    scale = min(reference.sum(), current.sum()) / frequency.sum()
+    bins = zip(frequency.tolist(), reference.tolist(), current.tolist(), strict=True)
+    groups: list[list[tuple[float, float, float]]] = [[]]
+    for one in sorted(bins, key=lambda one: one[0] * scale):
+        groups[-1].append(one)
+        gathered = 0.0
+        for often, _, _ in groups[-1]:
+            gathered += often * scale
+        if 0 < gathered >= smallest_expected:
             groups.append([])
     left = groups.pop()
-    if sum(map(sum, left)):
+    if left:
         groups = [*groups[:-1], groups[-1] + left] if groups else [left]
-    return [(sum(r for r, _ in group), sum(c for _, c in group)) for group in groups]
+    return [(sum(r for _, r, _ in group), sum(c for _, _, c in group)) for group in groups]
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:

@@ -70,6 +70,16 @@ class Comparison:
     arrays: tuple[int, int] = (0, 0)  # arrays of window and reference
     noise: Noise = INDEPENDENT
 
+    @property
+    def frequency(self) -> Counts:
+        """How frequent each bin is, to pool rare ones by.
+
+        Bins of a number are made to be equal in the reference: by both sides' counts their order
+        would be that of the window's noise. Of categories both sides are equally by chance.
+        """
+        is_number = self.kind != "category"
+        return self.reference if is_number else self.reference + self.current
+
 
 def compare(
     name: str, current: FeatureState, events: int, reference: Reference
@@ -269,7 +279,8 @@ def measure_bins(comparison: Comparison) -> None:
     observed = _on_bins(before[:-1], now[:-1])
     values |= {name: observed[name.removesuffix("_observed")] for name in OBSERVED}
     comparison.values |= {name: float(value) for name, value in values.items()}
-    comparison.statistic, comparison.freedom = chi_square(before, now)
+    often = comparison.frequency
+    comparison.statistic, comparison.freedom = chi_square(before, now, often)
     weigh(comparison, comparison.noise)
 
 

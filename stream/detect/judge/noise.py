@@ -139,9 +139,9 @@ def evenness(factor: float, freedom: int) -> float:
     return factor / largest
 
 
-def ratio(before: Counts, now: Counts) -> float | None:
+def ratio(before: Counts, now: Counts, frequency: Counts) -> float | None:
     """The chi-square of two windows beside what it is on average for independent events."""
-    statistic, freedom = chi_square(before, now)
+    statistic, freedom = chi_square(before, now, frequency)
     return statistic / freedom if freedom else None
 
 
@@ -150,9 +150,9 @@ def inflation(factor: float, n: float, m: float) -> float:
     return (factor / n + 1 / m) / (1 / n + 1 / m)
 
 
-def chi_square(before: Counts, now: Counts) -> tuple[float, int]:
+def chi_square(before: Counts, now: Counts, frequency: Counts) -> tuple[float, int]:
     """The statistic of two samples, rare bins pooled, and its degrees of freedom; 0 if none."""
-    pooled = significance.pooled(before, now, SMALLEST_EXPECTED)
+    pooled = significance.pooled(before, now, frequency, SMALLEST_EXPECTED)
     if pooled[0].size < 2:
         return 0.0, 0
     statistic, freedom = significance.chi_square(*pooled)
@@ -177,7 +177,9 @@ def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -
     A window that comes from elsewhere has a chi-square off its centre by PSI / (1/n + 1/m).
     """
     m = float(reference.sum())
-    groups = significance.pooled(reference, reference * (n / m), SMALLEST_EXPECTED)[0].size
+    groups = significance.pooled(reference, reference * (n / m), reference, SMALLEST_EXPECTED)[
+        0
+    ].size
     if groups < 2 or not level > 0:
         return 0.0
     factor = inflation(noise.factor, n, m)
@@ -214,7 +216,7 @@ def smallest_to_fire(level: float, reference: Counts, noise: Noise) -> int | Non
     def fires(n: int) -> bool:
         now = np.zeros_like(reference)
         now[np.argmin(reference)] = n
-        statistic, freedom = chi_square(reference, now)
+        statistic, freedom = chi_square(reference, now, reference)
         return p_value(statistic, freedom, n, float(reference.sum()), noise) <= level
 
     return _first(fires)

@@ -40,11 +40,13 @@ class Trace:
         """Take one window in."""
         if is_beside_previous:
             before, now = comparison.reference, comparison.current
+            often = comparison.frequency
         else:
-            now = coarse(comparison).current
+            kept = coarse(comparison)
+            now, often = kept.current, kept.reference
             before, self.last = np.array(self.last), now.tolist()
         if before.size == now.size:
-            ratio = noise.ratio(before, now)
+            ratio = noise.ratio(before, now, often)
             if ratio is not None:
                 self.learnt.add(ratio, comparison.freedom)
 

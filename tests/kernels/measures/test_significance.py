@@ -54,41 +54,50 @@ def test_chi_square_of_an_empty_side_has_no_answer() -> None:
 def test_pooled_bins_equal_the_oracle(
     pairs: list[tuple[int, int]], smallest_expected: float
 ) -> None:
-    reference, current = significance.pooled(*sides(pairs), smallest_expected)
-    expected = oracle.pooled(*sides(pairs), smallest_expected)
+    both = np.add(*sides(pairs))
+    reference, current = significance.pooled(*sides(pairs), both, smallest_expected)
+    expected = oracle.pooled(*sides(pairs), both, smallest_expected)
     assert list(zip(reference.tolist(), current.tolist(), strict=True)) == expected
 
 
 @given(COUNTS)
 def test_pooling_keeps_all_counts(pairs: list[tuple[int, int]]) -> None:
-    reference, current = significance.pooled(*sides(pairs), 5.0)
+    reference, current = significance.pooled(*sides(pairs), np.add(*sides(pairs)), 5.0)
     assert (reference.sum(), current.sum()) == tuple(side.sum() for side in sides(pairs))
 
 
 def test_rare_bins_are_put_together() -> None:
     reference, current = np.array([4.0, 50.0, 3.0, 60.0]), np.array([3.0, 40.0, 4.0, 70.0])
-    pooled = significance.pooled(reference, current, 5.0)
+    pooled = significance.pooled(reference, current, reference + current, 5.0)
     assert [side.tolist() for side in pooled] == [[7.0, 50.0, 60.0], [7.0, 40.0, 70.0]]
 
 
 def test_a_bin_of_the_rare_that_stays_rare_takes_in_the_rarest_other() -> None:
     reference, current = np.array([1.0, 50.0, 9.0, 60.0]), np.array([1.0, 50.0, 9.0, 60.0])
-    pooled = significance.pooled(reference, current, 5.0)
+    pooled = significance.pooled(reference, current, reference + current, 5.0)
     assert [side.tolist() for side in pooled] == [[10.0, 50.0, 60.0], [10.0, 50.0, 60.0]]
 
 
 def test_equally_rare_bins_are_put_together_in_pairs_not_all_in_one() -> None:
-    pooled = significance.pooled(np.full(5, 3.0), np.arange(1.0, 6.0), 5.0)
+    pooled = significance.pooled(np.full(5, 3.0), np.arange(1.0, 6.0), np.ones(5), 5.0)
     assert [side.size for side in pooled] == [2, 2]
 
 
+def test_bins_are_put_together_by_what_is_believed_of_them_not_by_what_came() -> None:
+    """By their counts the two emptiest of four equal bins would be one, and seem too empty."""
+    current = np.array([1.0, 5.0, 1.0, 5.0])
+    pooled = significance.pooled(np.full(4, 3.0), current, np.full(4, 100.0), 5.0)
+    assert [side.tolist() for side in pooled] == [[6.0, 6.0], [6.0, 6.0]]
+
+
 def test_bins_without_counts_vanish() -> None:
-    pooled = significance.pooled(np.array([9.0, 0.0, 9.0]), np.array([9.0, 0.0, 9.0]), 5.0)
+    side = np.array([9.0, 0.0, 9.0])
+    pooled = significance.pooled(side, side, side, 5.0)
     assert [side.tolist() for side in pooled] == [[9.0, 9.0], [9.0, 9.0]]
 
 
 def test_pooling_nothing_leaves_nothing() -> None:
-    assert [side.size for side in significance.pooled(np.zeros(3), np.zeros(3), 5.0)] == [0, 0]
+    assert [side.size for side in significance.pooled(*[np.zeros(3)] * 3, 5.0)] == [0, 0]
 
 
 @given(P_VALUES)

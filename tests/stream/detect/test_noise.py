@@ -70,7 +70,7 @@ def test_independent_windows_teach_a_factor_near_one(rng: np.random.Generator) -
     before = rng.multinomial(500, np.full(10, 0.1)).astype(float)
     for _ in range(200):
         now = rng.multinomial(500, np.full(10, 0.1)).astype(float)
-        learnt.add(noise.ratio(before, now) or 0.0, 9)
+        learnt.add(noise.ratio(before, now, REFERENCE) or 0.0, 9)
         before = now
     assert learnt.noise(9).factor < 1.15
     assert not learnt.noise(9).is_uneven
@@ -83,12 +83,12 @@ def test_autocorrelated_windows_keep_their_level(rng: np.random.Generator) -> No
         for at in range(100):
             values = ar1(rng, 100, float(values[-1]))
             now = counts(values)
-            statistic, freedom = noise.chi_square(REFERENCE, now)
+            statistic, freedom = noise.chi_square(REFERENCE, now, REFERENCE)
             if at > 20:
                 judged += 1
                 hits += noise.p_value(statistic, freedom, 100, 10_000, learnt.noise(9)) <= level
             if before is not None:
-                learnt.add(noise.ratio(before, now) or 0.0, 9)
+                learnt.add(noise.ratio(before, now, REFERENCE) or 0.0, 9)
             before = now
     assert hits <= stats.binom.ppf(0.99, judged, level)
 
@@ -97,7 +97,7 @@ def test_power_is_that_of_a_simulation(rng: np.random.Generator) -> None:
     shares = np.array([0.06, 0.06, 0.08, 0.08, 0.1, 0.1, 0.12, 0.12, 0.14, 0.14])
     psi, level, n = float(np.sum((shares - 0.1) * np.log(shares / 0.1))), 0.001, 250
     found = [
-        noise.p_value(*noise.chi_square(REFERENCE, now), n, 10_000, INDEPENDENT) <= level
+        noise.p_value(*noise.chi_square(REFERENCE, now, REFERENCE), n, 10_000, INDEPENDENT) <= level
         for now in rng.multinomial(n, shares, 2_000).astype(float)
     ]
     assert noise.power(psi, level, n, REFERENCE, INDEPENDENT) == pytest.approx(

@@ -97,15 +97,15 @@ def test_a_window_without_a_measure_changes_no_evidence(rng: np.random.Generator
     stream = Stream(MODEL)
     stream.judge(rng.multinomial(400, MIDDLE))
     before = stream.past.to_json()["evidence"]
-    assert stream.judge([1] * 10).verdict == NOT_ENOUGH
+    assert stream.judge([0] * 10).verdict == NOT_ENOUGH
     assert stream.past.to_json()["evidence"] == before
 
 
 def test_the_mean_number_of_windows_to_a_false_alarm_is_kept(rng: np.random.Generator) -> None:
-    """With a budget of one per 168 windows, 20 000 windows may have 119 alarms' beginnings."""
+    """With a budget of one per 168 windows, 3 000 windows may begin 17."""
     stream, began, was = Stream(MODEL), 0, False
-    for draw in rng.multinomial(150, EVEN, 8_000):
+    for draw in rng.multinomial(150, EVEN, 3_000):
         is_breach = stream.judge(draw).verdict == BREACH
         began += is_breach and not was
         was = is_breach
-    assert began <= 8_000 / 168
+    assert began <= 3_000 / 168
