@@ -90,26 +90,26 @@ def update(
     slots                    (n,)  -1 is skipped
     columns                  (d, n)
     centres, inverse_scales  (d,)  finite, the same in every call
-    scratch                  (d,)  overwritten
+    scratch                  (2, d)  overwritten
     """
     d = columns.shape[0]
     for at in range(slots.size):
         slot = slots[at]
         if slot < 0:
             continue
-        is_whole = True
+        z, is_there, missing = scratch[0], scratch[1], 0
         for i in range(d):
             value = columns[i, at]
             if (float_bits(value) & MAGNITUDE_BITS) >= INFINITY_BITS:
-                is_whole = False
-                scratch[i] = np.nan
+                missing += 1
+                z[i], is_there[i] = 0.0, 0.0
             else:
-                scratch[i] = (value - centres[i]) * inverse_scales[i]
-        if is_whole:
+                z[i], is_there[i] = (value - centres[i]) * inverse_scales[i], 1.0
+        if missing == 0:
             state.whole[slot] += 1
-            _add_whole(state.sums[slot], state.products[slot], scratch)
-        else:
-            _add_pairs(state, slot, scratch)
+            _add_whole(state.sums[slot], state.products[slot], z)
+        elif missing < d:
+            _add_pairs(state, slot, z, is_there)
 
 
 @kernel
@@ -124,18 +124,22 @@ def _add_whole(
 
 
 @kernel
-def _add_pairs(state: Covariance, slot: int, z: NDArray[np.float64]) -> None:
+def _add_pairs(
+    state: Covariance, slot: int, z: NDArray[np.float64], is_there: NDArray[np.float64]
+) -> None:
+    """What is missing adds 0: a loop without branches is several times as fast."""
     for i in range(z.size):
-        if math.isnan(z[i]):
+        if is_there[i] == 0.0:
             continue
+        value, square = z[i], z[i] * z[i]
+        sums, squares = state.pair_sums[slot, i], state.pair_squares[slot, i]
+        counts, products = state.pair_counts[slot, i], state.pair_products[slot, i]
         for j in range(z.size):
-            if math.isnan(z[j]):
-                continue
-            state.pair_sums[slot, i, j] += z[i]
-            state.pair_squares[slot, i, j] += z[i] * z[i]
-            if j <= i:
-                state.pair_counts[slot, i, j] += 1
-                state.pair_products[slot, i, j] += z[i] * z[j]
+            sums[j] += value * is_there[j]
+            squares[j] += square * is_there[j]
+        for j in range(i + 1):
+            products[j] += value * z[j]
+            counts[j] += int(is_there[j])
 
 
 @kernel

@@ -37,7 +37,7 @@ class JointSketch:
     ) -> None:
         self.names, self.scales = names, scales
         self._centres, self._units = np.ascontiguousarray(scales.T)
-        self._scratch = np.empty(len(names))
+        self._scratch = np.empty((2, len(names)))
         self._events = np.zeros(slots, np.int64)
         self._sample = rows.empty(slots, most_rows, len(names))
         self._pairs = covariance.empty(slots, len(names))

@@ -18,7 +18,7 @@ HUGE = ("huge", "ends", "zipf", "heavy_tail")  # squares out of range, or one va
 
 def fed(columns: Floats, centres: Floats, units: Floats) -> covariance.Covariance:
     state, slots = covariance.empty(1, len(columns)), np.zeros(columns.shape[1], np.int32)
-    covariance.update(state, slots, columns, centres, units, np.empty(len(columns)))
+    covariance.update(state, slots, columns, centres, units, np.empty((2, len(columns))))
     return state
 
 
