@@ -12,7 +12,7 @@ Whatever is not foreseen ends the worker: the next one replays from the last com
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faust
@@ -22,15 +22,18 @@ from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.producer import Producer, Record, partition_of
 from stream.bus.raw import MAX_UNPACKED_BYTES, Bomb
+from stream.bus.state_store import StateStore
 from stream.clock import Clock
+from stream.detect.checks import problem
 from stream.detect.detector import Detector
 from stream.detect.ingest.blocks import slices
 from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Progress
-from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter
-from stream.detect.partials import pack, pack_marker, read
+from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter, rebuilt_letter
+from stream.detect.judge.records import Damaged
+from stream.detect.partials import Partial, pack, pack_marker, read
 from stream.detect.states import Stream
 from stream.detect.times import NEVER_MS, rfc3339
 from stream.errors import FormatError, RebalanceError
@@ -38,6 +41,9 @@ from stream.serve.metrics import Metrics
 from stream.serve.recent import Recent
 
 COMMIT_EVERY_MS = 1_000
+RECORDS_SHARE = 0.1  # of the time may go into writing what judges know
+REFERENCE_WITHIN_MS = 5_000  # a worker saw it on its topic before, so it comes; or it is gone
+LOOK_AGAIN_S = 0.05
 
 
 class _Commits:
@@ -56,12 +62,14 @@ class _Commits:
         self._next_ms = now_ms + COMMIT_EVERY_MS
         return True
 
-    async def commit(self, lane: Lane, partition: int, offset: int, metadata: str) -> None:
-        """Commit an offset with its metadata, unless just this stands there."""
-        if self._done.get(partition) != (offset, metadata) and await lane.commit(
-            partition, offset, metadata
-        ):
+    async def commit(self, lane: Lane, partition: int, offset: int, metadata: str) -> bool:
+        """Commit an offset with its metadata, unless just this stands there; whether it did."""
+        if self._done.get(partition) == (offset, metadata):
+            return False
+        is_done = await lane.commit(partition, offset, metadata)
+        if is_done:
             self._done[partition] = (offset, metadata)
+        return is_done
 
     def forget(self, partition: int) -> None:
         """Another worker commits for the partition now."""
@@ -189,22 +197,29 @@ class JudgeAgent:
         topics: Mapping[str, str],
         metrics: Metrics,
         recent: Recent,
+        states: StateStore,
         clock: Clock,
     ) -> None:
         self._detector, self._producer, self._topics = detector, producer, topics
         self._metrics, self._recent, self._clock = metrics, recent, clock
+        self._states = states
         self._judges: dict[int, Judge] = {}
         self._commits = _Commits(clock)
+        self._save_from_ms = 0
+        self._unknown: set[str] = set()  # ids of references that did not come
 
     async def on_event(self, event: LaneEvent, lane: Lane) -> None:
         """One step; returns when all it brought about is acknowledged."""
         match event:
             case Assigned():
+                memory, damaged = await self._states.take_over(event.partition)
+                await self._tell_damage(event.partition, damaged)
                 self._judges[event.partition] = self._detector.judge(
                     topic=self._topics["predictions"],
                     partitions=event.partitions,
                     next_offset=event.offset,
                     progress=JudgeProgress(**orjson.loads(event.metadata or b"{}")),
+                    memory=memory,
                 )
             case Batch():
                 await self._judge(event, lane)
@@ -214,9 +229,10 @@ class JudgeAgent:
                 reach("revoke.before-commit")
                 await self._commit(lane)
                 self._judges.pop(event.partition, None)
+                self._states.give_up(event.partition)
                 self._commits.forget(event.partition)
                 event.done.set()
-        if self._commits.is_due():
+        if self._clock.monotonic_ms() >= self._save_from_ms and self._commits.is_due():
             await self._commit(lane)
 
     async def _judge(self, batch: Batch, lane: Lane) -> None:
@@ -228,9 +244,14 @@ class JudgeAgent:
                 return  # its new owner knows more by now
             try:
                 item = read(value or b"")
+                if (wrong := problem(item, self._detector.spec.time.pane_ms)) is not None:
+                    raise FormatError(f"partial contradicts itself: {wrong}")
             except FormatError as error:
-                await self._refuse(str(error), value or b"", batch.partition, offset)
+                if judge.refuse(offset, "bad_partial"):
+                    await self._refuse(str(error), value or b"", batch.partition, offset)
                 continue
+            if isinstance(item, Partial):
+                await self._await_reference(item)
             verdicts = judge.add([(offset, item)])
             await self._hand_out(verdicts, batch.partition, offset)
             if verdicts.windows:
@@ -250,8 +271,13 @@ class JudgeAgent:
         ]
         now = rfc3339(self._clock.now_ms())
         for orphan in verdicts.orphans:
-            letter = orphan_letter(orphan.partial, offset)
+            letter = orphan_letter(orphan.partial, orphan.offset)
             value = dead_letter(letter, topics["partials"], partition, now)
+            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
+            self._metrics.dead_letters.labels(letter.reason).inc()
+        if verdicts.rebuilt:
+            letter = rebuilt_letter(verdicts.rebuilt, offset)
+            value = dead_letter(letter, topics["judge-state"], partition, now)
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc()
         reach("judge.before-send")
@@ -270,11 +296,42 @@ class JudgeAgent:
         self._metrics.dead_letters.labels(letter.reason).inc()
         await self._producer.send([Record(topics["dead-letters"], b"bad_partial", value)])
 
+    async def _tell_damage(self, partition: int, damaged: Sequence[Damaged]) -> None:
+        topics, now = self._topics, rfc3339(self._clock.now_ms())
+        for (key, value, offset), why in damaged:
+            detail, raw = f"{key[:200]!r}: {why}", (value or b"")[:3_072]
+            letter = DeadLetter(
+                reason="bad_state", field=None, detail=detail, offset=offset, raw=raw
+            )
+            body = dead_letter(letter, topics["judge-state"], partition, now)
+            self._metrics.dead_letters.labels(letter.reason).inc()
+            await self._producer.send([Record(topics["dead-letters"], b"bad_state", body)])
+
+    async def _await_reference(self, partial: Partial) -> None:
+        """What a pane was counted under was on the references topic: it is known in a moment."""
+        id_, (model, version, _) = partial.reference_id, partial.stream
+        until_ms = self._clock.monotonic_ms() + REFERENCE_WITHIN_MS
+        while id_ and id_ not in self._unknown:
+            if self._detector.reference_by_id(model, version, id_) is not None:
+                return
+            if self._clock.monotonic_ms() >= until_ms:
+                self._unknown.add(id_)
+            await asyncio.sleep(LOOK_AGAIN_S)
+
     async def _commit(self, lane: Lane) -> None:
+        """Write what judges know, then what they need no more; detect/judge/judge.py says why."""
+        started_ms = self._clock.monotonic_ms()
         for partition, judge in self._judges.items():
+            if (changes := judge.changes()) is not None:
+                reach("state.before")
+                await self._states.save(partition, changes)
+                reach("state.after")
             offset, progress = judge.commit_point()
             metadata = orjson.dumps(progress._asdict()).decode()
-            await self._commits.commit(lane, partition, offset, metadata)
+            if await self._commits.commit(lane, partition, offset, metadata):
+                await self._states.clean(partition)
+        now_ms = self._clock.monotonic_ms()
+        self._save_from_ms = now_ms + int((now_ms - started_ms) * (1 / RECORDS_SHARE - 1))
 
 
 def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane: Lane) -> None:

@@ -23,6 +23,7 @@ from stream.bus.connection import Connection, Security, check_reachable
 from stream.bus.lane import Lane, LaneSpec
 from stream.bus.producer import Producer
 from stream.bus.reference_store import ReferenceStore, read_file
+from stream.bus.state_store import StateStore
 from stream.bus.topics import plans, require
 from stream.clock import Clock, SystemClock
 from stream.detect.detector import Detector
@@ -159,6 +160,7 @@ def build(settings: Settings) -> App:
     detector = Detector(settings.detector, store.get)
     metrics, recent = Metrics(), Recent()
     partials, verdicts = Producer(connection, clock), Producer(connection, clock)
+    states = StateStore(connection, verdicts, bus.topics["judge-state"])
     ingest_channel, judge_channel = app.channel(maxsize=1), app.channel(maxsize=1)
     ingest = Lane(
         LaneSpec(
@@ -188,7 +190,7 @@ def build(settings: Settings) -> App:
     attach(
         app,
         judge_channel,
-        JudgeAgent(detector, verdicts, bus.topics, metrics, recent, clock),
+        JudgeAgent(detector, verdicts, bus.topics, metrics, recent, states, clock),
         judge,
     )
     hub = Bus(app, store, [partials, verdicts], [ingest, judge])

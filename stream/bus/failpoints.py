@@ -34,6 +34,8 @@ STEPS = frozenset(
         "ingest.after-send",
         "judge.after-send",
         "idle.before-commit",  # parts are out that silence alone called complete
+        "state.before",  # windows and alerts are out, what the judge knows is not written
+        "state.after",
         "commit.before",
         "commit.after",
         "revoke.before-commit",

@@ -36,7 +36,7 @@ class Detector:
     ) -> None:
         self.spec = spec
         self._reference_of = reference_of
-        self._reference_by_id = reference_by_id or self._in_force_once
+        self.reference_by_id = reference_by_id or self._in_force_once
         self._sketchbook = Sketchbook(spec, reference_of)
 
     def _in_force_once(self, model: str, version: str, id_: str) -> Reference | None:
@@ -75,7 +75,7 @@ class Detector:
         """The judge side of one of the partials topic's partitions, from next_offset on."""
         return Judge(
             self.spec,
-            self._reference_by_id,
+            self.reference_by_id,
             topic=topic,
             partitions=partitions,
             next_offset=next_offset,

@@ -86,6 +86,7 @@ def rule_spec(raw: object, place: Place, context: RuleContext) -> RuleSpec:
         length_ms=section.window,
         hold=section.hold or (CONFIRMED if _is_budgeted_drift(section) else 1),
         keep_firing=section.keep_firing,
+        repeat_ms=section.repeat,
         sequential=section.sequential,
         runbook=section.runbook or context.model.runbook,
     )

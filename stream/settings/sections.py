@@ -208,6 +208,7 @@ class WindowSection(Section):
     max_ahead: Duration = 300_000
     revise_for: Duration = 3_600_000
     duplicates_for: Duration = 60_000
+    forget_after: Duration = 604_800_000
 
 
 class ModelWindowSection(Section):
@@ -304,6 +305,7 @@ class RuleSection(Section):
     window: Annotated[int | None, BeforeValidator(units.duration_ms)] = None
     hold: Annotated[int | None, BeforeValidator(units.windows), Field(alias="for")] = None
     keep_firing: Annotated[int, BeforeValidator(units.windows)] = 1
+    repeat: Annotated[int | None, BeforeValidator(units.duration_ms)] = None
     sequential: Annotated[bool, BeforeValidator(_flag)] = False
     runbook: Annotated[str | None, BeforeValidator(words.text)] = None
 

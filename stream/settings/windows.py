@@ -84,6 +84,7 @@ class Windows:
             idle_timeout_ms=section.idle_timeout,
             max_ahead_ms=section.max_ahead,
             revise_for_ms=section.revise_for,
+            forget_after_ms=section.forget_after,
             duplicates_for_ms=section.duplicates_for,
         )
 

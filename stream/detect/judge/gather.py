@@ -161,7 +161,7 @@ class Gather:
         told_to = known.seen.told_to if known else self.told_to
         last_end_ms = self._last_end(item.stream, item.pane)
         if offset >= self.told_to and last_end_ms <= self.final_ms:
-            return Orphan(item, self.final_ms, offset)
+            return None if self._is_repeat(item) else Orphan(item, self.final_ms, offset)
         is_dropped = known is not None and known.is_over and offset < told_to
         if is_dropped or last_end_ms <= self._kept_ms(item.stream):
             return None
@@ -273,6 +273,13 @@ class Gather:
         known = self._streams.get(stream)
         held = known.panes.get(pane, {}).get(key) if known else None
         return held is not None and held.offset == offset
+
+    def _is_repeat(self, item: Partial) -> bool:
+        """Whether a marker said that this part was sent: it was counted, or told to be too late."""
+        marker = self._sources.get(item.source)
+        closes_ms = (item.pane + item.part + 1) * self._pane_ms
+        # What silence closed may be sent again because it has become more.
+        return marker is not None and not marker.is_idle and closes_ms <= marker.watermark_ms
 
     def _hear(self, marker: Marker) -> None:
         known = self._sources.get(marker.source)

@@ -20,7 +20,7 @@ the successor reads a little more than it needs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -122,6 +122,7 @@ class Judge:
         self._starts = Starts(spec)
         self._unread: list[_Earlier] = []  # without reference yet, the next one last
         self._changed: dict[Stream, None] = {}
+        self._written_to: int | None = None
         self._refused = Counter(memory.head.refused if memory.head else {})
         self._orphans: list[Orphan] = []  # to be told with the next marker
         self._bad: Counter[str] = Counter()  # messages refused since the last marker
@@ -170,9 +171,11 @@ class Judge:
         self._bad[reason] += is_news
         return is_news
 
-    def changes(self) -> Changes:
-        """What has to be written since the last call."""
-        changed, self._changed = self._changed, {}
+    def changes(self) -> Changes | None:
+        """What has to be written since the last call; None if nothing."""
+        if not self._changed and self._written_to == self.told_to:
+            return None
+        changed, self._changed, self._written_to = self._changed, {}, self.told_to
         streams = {stream: self._record(stream) for stream in changed}
         gather = self._gather
         head = HeadRecord(
@@ -306,6 +309,10 @@ class Judge:
             if due.state is not None
         }
         add_joint(summary, together)
+        made_of = [id_ or None for id_ in due.reference_ids]
+        summary["made_under"] = {
+            "reference_ids": made_of, "config_hashes": list(due.config_hashes)
+        }  # fmt: skip
         segments = self._segments(stream)
         reading = Reading(due, summary, references, comparisons, past, segments, together)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
@@ -389,3 +396,14 @@ def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
         "was final"
     )
     return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
+
+
+def rebuilt_letter(streams: Sequence[Stream], offset: int) -> DeadLetter:
+    """The dead letter of what judges knew and nobody knows any more."""
+    named = ", ".join("/".join(filter(None, stream)) for stream in streams[:10])
+    detail = (
+        f"what was known of {len(streams)} streams was lost, among them {named}: they were judged "
+        "again from the partials that may still be revised; alerts that began before may be told "
+        "as first again, or not be resolved"
+    )
+    return DeadLetter(reason="state_rebuilt", field=None, detail=detail, offset=offset, raw=b"")

@@ -204,8 +204,26 @@ def test_a_part_that_comes_after_its_window_is_final_is_an_orphan() -> None:
     assert told.give(partial(10, part=1), marker(179))[0] == (0, 1, 1, 2)
     told.give(marker(180))
     assert told.orphans == 0
-    assert told.give(partial(10, part=2), marker(181)) == []
+    assert told.give(partial(10, part=3), marker(181)) == []
     assert told.orphans == 1
+
+
+def test_a_final_part_that_is_sent_again_after_a_crash_is_no_orphan() -> None:
+    told = Told()
+    told.give(partial(10), marker(60))
+    told.give(partial(10, part=1), marker(400))
+    assert told.give(partial(10), partial(10, part=1), partial(70), marker(400)) == []
+    assert told.orphans == 0
+
+
+def test_the_watermark_stays_when_an_idle_source_returns_with_an_older_one() -> None:
+    #   S0 at 130, S1 idle at 10: everything up to 130 is due; then S1 sends for 70 all the same
+    told = Told()
+    told.give(*both(10), marker(10, source=1, sources=2, is_idle=True))
+    told.give(partial(70, n=3), marker(130, source=0, sources=2))
+    late = partial(70, n=2, source=1)
+    assert told.give(late, marker(75, source=1, sources=2)) == [(60, 1, 1, 5)]
+    assert told.gather.watermark_ms == at(130)
 
 
 def test_with_several_lengths_a_late_part_still_counts_in_what_is_not_final() -> None:

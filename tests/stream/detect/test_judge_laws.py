@@ -75,6 +75,7 @@ def test_a_judge_that_starts_again_says_the_same_last_and_repeats_nothing(
     for item in items[:crash]:
         judge.add([item])
     changes, (safe_offset, progress) = judge.changes(), judge.commit_point()
+    assert changes is not None
     written = Ledger(0, Memory()).records(*changes)
     memory, _ = choose(Stored(key, value, at) for at, (key, value) in enumerate(written))
     for item in items[crash:]:

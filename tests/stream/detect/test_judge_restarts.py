@@ -141,7 +141,8 @@ class Owner:
 
     def save(self, steps: int = 1_000_000) -> None:
         """Write records, then the head, commit, then delete; or only so many of these steps."""
-        records = self.ledger.records(*self.judge.changes())
+        changes = self.judge.changes()
+        records = self.ledger.records(*changes) if changes else []
         for key, value in records[:steps]:
             self.kafka.write(key, value)
         if steps <= len(records) or self.kafka.owner != self.id:
