@@ -31,7 +31,8 @@ from stream.detect.ingest.codec import DeadLetter, dead_letter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Progress
-from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts, orphan_letter, rebuilt_letter
+from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts
+from stream.detect.judge.letters import orphan_letter, rebuilt_letter
 from stream.detect.judge.records import Damaged
 from stream.detect.partials import Partial, pack, pack_marker, read
 from stream.detect.states import Stream

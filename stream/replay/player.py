@@ -16,7 +16,7 @@ from stream.detect.detector import Detector
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Intake
-from stream.detect.judge.judge import orphan_letter
+from stream.detect.judge.letters import orphan_letter
 from stream.detect.partials import Marker, Partial
 from stream.replay.sources import Message
 

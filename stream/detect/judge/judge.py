@@ -20,11 +20,10 @@ the successor reads a little more than it needs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from stream.detect.ingest.codec import DeadLetter
 from stream.detect.judge import joint, rules
 from stream.detect.judge.adaptive import Starts
 from stream.detect.judge.alerts import AlertBook
@@ -385,25 +384,3 @@ def _as_reference(window: Window, state: WindowState) -> Reference:
     stream, length_ms, start_ms = window
     name = digest("previous", *stream, length_ms, start_ms)
     return Reference(name, stream.model, stream.version, state)
-
-
-def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
-    """The dead letter of a part that came after its window was final."""
-    whose = f"{partial.stream.model}/{partial.stream.version}"
-    detail = (
-        f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
-        f"{partial.last_offset} of source partition {partial.source}, came after their window "
-        "was final"
-    )
-    return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
-
-
-def rebuilt_letter(streams: Sequence[Stream], offset: int) -> DeadLetter:
-    """The dead letter of what judges knew and nobody knows any more."""
-    named = ", ".join("/".join(filter(None, stream)) for stream in streams[:10])
-    detail = (
-        f"what was known of {len(streams)} streams was lost, among them {named}: they were judged "
-        "again from the partials that may still be revised; alerts that began before may be told "
-        "as first again, or not be resolved"
-    )
-    return DeadLetter(reason="state_rebuilt", field=None, detail=detail, offset=offset, raw=b"")
