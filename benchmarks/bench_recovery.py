@@ -32,9 +32,16 @@ from stream.errors import BusError
 
 RATES = (100_000, 50_000, 25_000)  # events per second
 SESSION_S = 6
-WARM_S, STEADY_S, LIMIT_S = 15.0, 3.0, 120.0
-# What is read again: an open pane, its grace, and the ids of earlier panes.
-WINDOW = {"length": "60s", "pane": "10s", "grace": "2s", "duplicates_for": "10s"}
+WARM_S, STEADY_S, LIMIT_S = 15.0, 3.0, 180.0
+# What is read again: an open pane, its grace, and the ids of earlier panes. What is kept: windows
+# that may be revised, so that memory has grown all it will after some minutes.
+WINDOW = {
+    "length": "60s",
+    "pane": "10s",
+    "grace": "2s",
+    "duplicates_for": "10s",
+    "revise_for": "2m",
+}
 
 
 def rows(quick: bool = False) -> list[Row]:

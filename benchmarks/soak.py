@@ -32,7 +32,7 @@ from stream.broker import EmbeddedBroker
 from stream.bus.bulk import BulkPublisher
 from stream.bus.connection import Connection
 
-WARM_SHARE, LONGEST_WARM_S = 0.2, 600.0
+WARM_SHARE, LONGEST_WARM_S = 0.6, 600.0  # beyond `revise_for`, which memory is kept for
 SAMPLE_S = 5.0
 MOST_SLOPE = 1.0  # MiB of resident memory per 10 minutes
 MOST_LAG_S = 10.0  # of traffic

@@ -142,12 +142,11 @@ def test_all_workers_are_killed_and_one_comes_back(arena: Arena, feed: Feed) -> 
         arena.finish(feed, what="all killed")
 
 
-@pytest.mark.parametrize("at", range(2))
-def test_workers_that_start_together_on_a_fresh_topic(arena: Arena, feed: Feed, at: int) -> None:
+def test_workers_that_start_together_on_a_fresh_topic(arena: Arena, feed: Feed) -> None:
     one, two, three = (arena.worker(name) for name in ("one", "two", "three"))
     with arena.flow(feed, 2_000), one, two, three:
         one.wait_ready()
-        pause(2 + at)
+        pause(2)
     with arena.worker("rest"):
         arena.finish(feed, what="cold start of three")
 
