@@ -21,7 +21,15 @@ from kernels.measures import distances, divergences, embeddings, significance
 from kernels.sketches import logbins, moments, vectors
 from kernels.sketches.vectors import Vectors
 from stream.detect.judge import chances
-from stream.detect.judge.noise import INDEPENDENT, SMALLEST_N, Noise, chi_square, evenness, p_value
+from stream.detect.judge.noise import (
+    INDEPENDENT,
+    SMALLEST_N,
+    Noise,
+    believed,
+    chi_square,
+    evenness,
+    p_value,
+)
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, NumberState
 
@@ -72,13 +80,10 @@ class Comparison:
 
     @property
     def frequency(self) -> Counts:
-        """How frequent each bin is, to pool rare ones by.
-
-        Bins of a number are made to be equal in the reference: by both sides' counts their order
-        would be that of the window's noise. Of categories both sides are equally by chance.
-        """
-        is_number = self.kind != "category"
-        return self.reference if is_number else self.reference + self.current
+        """How frequent each bin is, to pool rare ones by."""
+        if self.kind == "category":  # both sides are equally by chance
+            return self.reference + self.current
+        return believed(self.reference, self.current)
 
 
 def compare(

@@ -159,6 +159,16 @@ def chi_square(before: Counts, now: Counts, frequency: Counts) -> tuple[float, i
     return float(statistic), int(freedom)
 
 
+def believed(reference: Counts, now: Counts) -> Counts:
+    """How frequent each bin of a number is, to pool rare ones by: as the reference says, for bins
+    made to be equal there have, by both sides' counts, the order of the window's noise. But a bin
+    whose share has more than doubled stands for itself.
+    """
+    n, m = now.sum(), reference.sum()
+    both = (reference + now) * (m / (n + m)) if n + m else reference
+    return np.where(both > 2 * reference, both, reference)
+
+
 def p_value(statistic: float, freedom: int, n: float, m: float, noise: Noise) -> float:
     """The chance of such a chi-square on unchanged data."""
     if freedom < 1:
@@ -216,7 +226,7 @@ def smallest_to_fire(level: float, reference: Counts, noise: Noise) -> int | Non
     def fires(n: int) -> bool:
         now = np.zeros_like(reference)
         now[np.argmin(reference)] = n
-        statistic, freedom = chi_square(reference, now, reference)
+        statistic, freedom = chi_square(reference, now, believed(reference, now))
         return p_value(statistic, freedom, n, float(reference.sum()), noise) <= level
 
     return _first(fires)
