@@ -107,6 +107,7 @@ class Metrics:
             STREAM,
             registry=r,
         )
+        self._firing: set[str] = set()  # fingerprints of alerts that were told to fire
         self.alerts_firing = Gauge(
             "driftline_alerts_firing",
             "Alerts that fire now",
@@ -203,9 +204,12 @@ class Metrics:
             data = alert["data"]
             self.alerts_sent.labels(data["reason"]).inc()
             firing = self.child(self.alerts_firing, data["model"], data["severity"], data["kind"])
-            if data["reason"] == "first":
+            # By its state and once: after a crash events are sent again, some without their first.
+            if data["state"] == "firing" and data["fingerprint"] not in self._firing:
+                self._firing.add(data["fingerprint"])
                 firing.inc()
-            elif data["state"] == "resolved":
+            elif data["state"] == "resolved" and data["fingerprint"] in self._firing:
+                self._firing.remove(data["fingerprint"])
                 firing.dec()
 
 
