@@ -75,4 +75,5 @@ def test_an_alert_that_fires_when_its_worker_is_killed_is_told_once_and_resolved
         key = (window["window_id"], window["revision"])
         assert windows.setdefault(key, window) == window
     assert {revision for _, revision in windows} == {0}
-    assert read(settings, "dead-letters") == []
+    # What was sent again of panes long forgotten cannot be told from what came late.
+    assert {letter["reason"] for letter in read(settings, "dead-letters")} <= {"too_late"}

@@ -275,11 +275,10 @@ class Gather:
         return held is not None and held.offset == offset
 
     def _is_repeat(self, item: Partial) -> bool:
-        """Whether a marker said that this part was sent: it was counted, or told to be too late."""
-        marker = self._sources.get(item.source)
-        closes_ms = (item.pane + item.part + 1) * self._pane_ms
-        # What silence closed may be sent again because it has become more.
-        return marker is not None and not marker.is_idle and closes_ms <= marker.watermark_ms
+        """Whether a part that is final now says nothing that is not held: it was sent again."""
+        known = self._streams.get(item.stream)
+        held = known.panes.get(item.pane, {}).get((item.source, item.part)) if known else None
+        return held is not None and not says_more(item, held.partial)
 
     def _hear(self, marker: Marker) -> None:
         known = self._sources.get(marker.source)

@@ -210,9 +210,9 @@ def test_a_part_that_comes_after_its_window_is_final_is_an_orphan() -> None:
 
 def test_a_final_part_that_is_sent_again_after_a_crash_is_no_orphan() -> None:
     told = Told()
-    told.give(partial(10), marker(60))
-    told.give(partial(10, part=1), marker(400))
-    assert told.give(partial(10), partial(10, part=1), partial(70), marker(400)) == []
+    told.give(partial(10, n=3), marker(60))
+    told.give(marker(200))
+    assert told.give(partial(10, n=3), marker(200)) == []
     assert told.orphans == 0
 
 
