@@ -68,14 +68,29 @@ def update(state: HyperLogLog, slots: NDArray[np.int32], hashes: NDArray[np.uint
     slots   (n,)  row of each hash; -1 is skipped
     hashes  (n,)  0 is skipped
     """
-    for at in range(slots.size):
-        slot = slots[at]
-        if slot < 0 or hashes[at] == 0:
-            continue
-        register = signed(hashes[at] & _REGISTER_MASK)
-        rank = _rank(hashes[at] >> _P_BITS)
-        if rank > state.registers[slot, register]:
-            state.registers[slot, register] = rank
+    first = 0
+    while first < slots.size:
+        slot, last = slots[first], first + 1
+        while last < slots.size and slots[last] == slot:
+            last += 1
+        if slot >= 0:
+            _note(state.registers[slot], hashes[first:last])
+        first = last
+
+
+@kernel
+def _note(registers: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
+    """Note hashes in one row.
+
+    Ranks first, in vector code. Then no branch: whether a register rises cannot be foretold.
+    """
+    ranks = np.empty(hashes.size, np.uint8)
+    for at in range(hashes.size):
+        ranks[at] = _rank(hashes[at] >> _P_BITS) * int(hashes[at] != 0)
+    for at in range(hashes.size):
+        register = hashes[at] & _REGISTER_MASK  # unsigned: no check whether it counts from the end
+        known, rank = registers[register], ranks[at]
+        registers[register] = rank if rank > known else known
 
 
 @kernel
