@@ -194,6 +194,7 @@ def _covariance() -> Iterator[Entry]:
     slots, columns, state = np.zeros(1, np.int32), np.ones((2, 1)), covariance.empty(1, 2)
     counts, found = np.zeros((2, 2), np.int64), np.zeros((2, 2))
     update = (state, slots, columns, np.zeros(2), np.ones(2), np.zeros((2, 2)))
+    yield covariance.thinned, (np.zeros(1, np.int64), slots, np.zeros(1, np.int32))
     yield covariance.update, update
     yield covariance.merge, (state, slots, covariance.empty(1, 2))
     yield covariance.covariances, (state, 0, counts, found)

@@ -20,8 +20,8 @@ import orjson
 
 from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
+from stream.bus.losses import bomb_letter, loss_letter
 from stream.bus.producer import Producer, Record, partition_of
-from stream.bus.raw import MAX_UNPACKED_BYTES, Bomb
 from stream.bus.state_store import StateStore
 from stream.clock import Clock
 from stream.detect.checks import problem
@@ -34,7 +34,7 @@ from stream.detect.ingest.windows import Progress
 from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts
 from stream.detect.judge.letters import orphan_letter, rebuilt_letter
 from stream.detect.judge.records import Damaged
-from stream.detect.partials import Partial, pack, pack_marker, read
+from stream.detect.partials import Marker, Partial, pack, pack_marker, read
 from stream.detect.states import Stream
 from stream.detect.times import NEVER_MS, rfc3339
 from stream.errors import FormatError, RebalanceError
@@ -112,7 +112,8 @@ class IngestAgent:
             case Batch() if event.partition in self._ingestors and lane.holds(event.partition):
                 await self._count(event)
             case Idle() if event.partition in self._ingestors:
-                intake = self._ingestors[event.partition].idle(event.elapsed_ms)
+                ingestor = self._ingestors[event.partition]
+                intake = await asyncio.to_thread(ingestor.idle, event.elapsed_ms)
                 await self._hand_out(intake, event.partition)
                 reach("idle.before-commit")
             case Revoked():
@@ -127,9 +128,10 @@ class IngestAgent:
         await self._tell_loss(batch.partition, batch.first_offset, batch.lost)
         for bomb in batch.bombs:
             await self._hand_out(Intake(dead=[bomb_letter(bomb)]), batch.partition)
+        ingestor = self._ingestors[batch.partition]
         for part in slices(batch.messages):
-            await self._hand_out(self._ingestors[batch.partition].add(part), batch.partition)
-            await asyncio.sleep(0)  # a heartbeat between slices
+            # In a thread: thousands of models in a slice take seconds, and heartbeats must live.
+            await self._hand_out(await asyncio.to_thread(ingestor.add, part), batch.partition)
 
     def _forget(self, partition: int) -> None:
         """The partition is another worker's now, or will be."""
@@ -157,12 +159,9 @@ class IngestAgent:
 
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics = self._topics
-        records = []
         partitions = await self._spread_of_partials()
-        for partial in intake.partials:
-            key = stream_key(partial.stream)
-            to = partition_of(key, partitions)
-            records.append(Record(topics["partials"], key, pack(partial), to))
+        to_pack = (intake.partials, topics["partials"], partitions)
+        records = await asyncio.to_thread(_packed, *to_pack) if intake.partials else []
         if intake.marker is not None:
             value = pack_marker(intake.marker)
             records += [Record(topics["partials"], b"", value, to) for to in range(partitions)]
@@ -253,12 +252,17 @@ class JudgeAgent:
                 continue
             if isinstance(item, Partial):
                 await self._await_reference(item)
-            verdicts = judge.add([(offset, item)])
+            verdicts = await self._verdicts(judge, offset, item)
             await self._hand_out(verdicts, batch.partition, offset)
             if verdicts.windows:
                 took_ms = self._clock.now_ms() - came_ms  # the broker's clock and ours may differ
                 self._metrics.window_close.observe(max(0, took_ms) / 1000)
-                await asyncio.sleep(0)  # a heartbeat between windows
+
+    async def _verdicts(self, judge: Judge, offset: int, item: Partial | Marker) -> Verdicts:
+        if isinstance(item, Partial):
+            return judge.add([(offset, item)])
+        # A marker can close many windows: in a thread, so that heartbeats live.
+        return await asyncio.to_thread(judge.add, [(offset, item)])
 
     async def _hand_out(self, verdicts: Verdicts, partition: int, offset: int) -> None:
         topics = self._topics
@@ -351,25 +355,13 @@ def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane
     app.agent(channel, name=f"driftline.{type(handler).__name__}")(take)
 
 
-def bomb_letter(bomb: Bomb) -> DeadLetter:
-    """A compressed batch that is not unpacked."""
-    most = MAX_UNPACKED_BYTES >> 20
-    detail = f"{bomb.records} records compressed together are more than {most} MiB unpacked"
-    return DeadLetter(
-        reason="too_large",
-        field=None,
-        detail=detail,
-        offset=bomb.offset,
-        raw=b"",
-        count=bomb.records,
-    )
-
-
-def loss_letter(offset: int, lost: int) -> DeadLetter:
-    """The dead letter of messages that were deleted before they were read."""
-    first = offset - lost
-    detail = f"{lost} messages, offsets {first} to {offset - 1}, were deleted before they were read"
-    return DeadLetter(reason="data_loss", field=None, detail=detail, offset=first, raw=b"")
+def _packed(partials: Sequence[Partial], topic: str, partitions: int) -> list[Record]:
+    """Partials as records, each on the partition of its stream."""
+    records = []
+    for partial in partials:
+        key = stream_key(partial.stream)
+        records.append(Record(topic, key, pack(partial), partition_of(key, partitions)))
+    return records
 
 
 def stream_key(stream: Stream) -> bytes:

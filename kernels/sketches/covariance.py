@@ -29,6 +29,7 @@ from kernels.sketches.slots import moved
 MOST = 32  # features: 40 KB per slot, and 4 KB packed while nothing is missing
 GUARANTEE = 1e-9
 TRUSTED = 100.0
+WHOLLY, EVERY = 2_048, 8
 KIND, VERSION = b"CV", 1
 
 
@@ -74,6 +75,24 @@ def reset(state: Covariance, slot: int) -> None:
     state.pair_sums[slot] = 0.0
     state.pair_squares[slot] = 0.0
     state.pair_products[slot] = 0.0
+
+
+@kernel
+def thinned(seen: NDArray[np.int64], slots: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+    """The slots (n,) of the events to take, -1 for the others, into out (n,).
+
+    seen  (n_slots,)  events of each row so far, raised in place
+
+    A pair of features costs a product per event, and a hundred thousand events say no more of a
+    correlation than some thousand: of each row the first WHOLLY are taken, then every EVERYth.
+    """
+    for at in range(slots.size):
+        slot = slots[at]
+        out[at] = -1
+        if slot >= 0:
+            if seen[slot] < WHOLLY or seen[slot] % EVERY == 0:
+                out[at] = slot
+            seen[slot] += 1
 
 
 @kernel

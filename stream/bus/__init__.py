@@ -5,6 +5,7 @@ topics.py            which topics there are, how many partitions, how long kept;
 lane.py              consumer → agents: batches, back-pressure, offsets committed when safe
 lane_events.py       what a lane says to its agent; starts.py  where a partition begins
 raw.py               a fetch's record batches as positions in one buffer
+losses.py            records that nobody will read, as dead letters
 producer.py          agents → topics: idempotent, every send awaited, tried until it is done
 failpoints.py        where a test may end the process
 reference_store.py   the compacted references topic, read by every worker

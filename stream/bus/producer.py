@@ -128,7 +128,6 @@ class Producer:
             **client_arguments(self._connection),
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
             linger_ms=2,
             request_timeout_ms=10_000,
             max_request_size=LARGEST_BYTES,

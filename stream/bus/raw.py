@@ -25,6 +25,7 @@ import numpy as np
 from aiokafka import TopicPartition, codec
 from aiokafka.consumer import fetcher
 from google_crc32c import value as crc32c
+from numpy.typing import NDArray
 
 from kernels.decode import records as kernel
 from kernels.memory import PADDING
@@ -127,7 +128,7 @@ def read_batches(
 ) -> Fetched:
     """The records from first_offset on in the complete batches of a response."""
     pieces, batches, bombs = [raw], [], []
-    at, size, next_offset = 0, len(raw), first_offset
+    at, size, next_offset, is_plain = 0, len(raw), first_offset, False
     while len(raw) - at > _MAGIC_AT:
         if raw[at + _MAGIC_AT] != 2:
             raise _Unusual
@@ -153,10 +154,16 @@ def read_batches(
                 continue
             pieces.append(piece)
             begin, end, size = size, size + len(piece), size + len(piece)
+        else:
+            is_plain = True
         is_append_time = bool(attributes & _IS_APPEND_TIME)
         time_ms = most_ms if is_append_time else first_ms
         batches.append((begin, end, count, offset, time_ms, is_append_time))
-    block = _walked(tp, pieces, batches, first_offset)
+    table = np.array(batches, np.int64).reshape(-1, 6)
+    if not is_plain:  # nothing stands in the response itself
+        del pieces[0]
+        table[:, :2] -= len(raw)
+    block = _walked(tp, pieces, table, first_offset)
     return Fetched(block, tuple(bombs), max(next_offset, first_offset))
 
 
@@ -176,10 +183,9 @@ def _unpacked(piece: bytes, kind: int) -> bytes | None:
 
 
 def _walked(
-    tp: TopicPartition, pieces: Sequence[bytes], batches: Sequence[Any], first_offset: int
+    tp: TopicPartition, pieces: Sequence[bytes], table: NDArray[np.int64], first_offset: int
 ) -> Block:
     data = np.frombuffer(b"".join([*pieces, bytes(PADDING)]), np.uint8)
-    table = np.array(batches, np.int64).reshape(-1, 6)
     n = int(table[:, 2].sum())
     if n > len(data):  # a record has more than one byte
         raise _Unusual

@@ -45,15 +45,17 @@ COMPACT = {
     "segment.bytes": str(32 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.1",
 }
+# By the broker: workers have better things to do than to compress.
+PACKED = {"compression.type": "lz4"}
 HISTORY = DELETE | {"cleanup.policy": "compact,delete"}  # the last revision of each window
 CONFIGS: Mapping[str, Mapping[str, str]] = {
     "predictions": DELETE | {"retention.ms": str(7 * DAY_MS)},
     "labels": DELETE | {"retention.ms": str(30 * DAY_MS)},
     "partials": DELETE | LARGE_MESSAGE | {"retention.ms": str(2 * DAY_MS)},
-    "windows": HISTORY | LARGE_MESSAGE | {"retention.ms": str(365 * DAY_MS)},
+    "windows": HISTORY | LARGE_MESSAGE | PACKED | {"retention.ms": str(365 * DAY_MS)},
     # Not compacted: the key is the alert's fingerprint, and how it came and went is its history.
-    "alerts": DELETE | {"retention.ms": str(365 * DAY_MS)},
-    "dead-letters": DELETE | {"retention.ms": str(30 * DAY_MS)},
+    "alerts": DELETE | PACKED | {"retention.ms": str(365 * DAY_MS)},
+    "dead-letters": DELETE | PACKED | {"retention.ms": str(30 * DAY_MS)},
     # A worker that starts again counts panes under the reference they began with.
     "references": COMPACT | LARGE_MESSAGE | {"min.compaction.lag.ms": str(2 * DAY_MS)},
     "judge-state": COMPACT | LARGE_MESSAGE,

@@ -115,7 +115,9 @@ def test_every_shape_holds_the_same_events(
     assert packed.runs[0].columns.keys() == one_by_one.runs[0].columns.keys()
 
 
-@pytest.mark.parametrize(("events", "windows"), [(0, 0), (50_000, 0), (60_000, 1), (200_000, 3)])
+@pytest.mark.parametrize(
+    ("events", "windows"), [(0, 0), (500_000, 0), (600_000, 1), (2_000_000, 3)]
+)
 def test_a_window_is_waited_for_only_if_its_grace_has_passed(events: int, windows: int) -> None:
-    # 10,000 events a minute, windows of five, 30 s of grace
+    # 100,000 events a minute, windows of five, 30 s of grace
     assert worker.windows_of(events) == windows

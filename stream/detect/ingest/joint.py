@@ -59,9 +59,10 @@ class JointSketch:
     def update(self, slots: Slots, columns: Columns) -> None:
         """Add a run of events, each to the slot in slots (n,); -1 is skipped."""
         beside = side_by_side(self.names, columns)
-        np.add.at(self._events, slots[slots >= 0], 1)
+        some = np.empty(len(slots), np.int32)
+        covariance.thinned(self._events, slots, some)
         covariance.update(
-            self._pairs, slots, beside, self._centres, self._units, self._scratch
+            self._pairs, some, beside, self._centres, self._units, self._scratch
         )  # fmt: skip
         chosen = np.empty(len(slots), np.int64)
         at = chosen[: rows.candidates(self._sample, slots, columns.ids, chosen)]

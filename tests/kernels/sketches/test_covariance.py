@@ -88,3 +88,22 @@ def test_bytes_that_are_not_as_written_are_refused(rng: np.random.Generator) -> 
     for broken in (raw[:-1], raw + b"\x00", b"XX" + raw[2:], raw[:2] + b"\x07" + raw[3:]):
         with pytest.raises(ValueError, match="CV"):
             covariance.unpack(broken)
+
+
+def test_of_many_events_every_eighth_is_taken_however_they_come() -> None:
+    n = covariance.WHOLLY + 100
+    slots = np.array([0, 1] * n, np.int32)
+    slots[5::97] = -1
+    seen, whole = np.zeros(2, np.int64), np.zeros(2 * n, np.int32)
+    covariance.thinned(seen, slots, whole)
+    for slot in (0, 1):
+        mine = whole[slots == slot]
+        expected = [i < covariance.WHOLLY or i % covariance.EVERY == 0 for i in range(len(mine))]
+        assert (mine == slot).tolist() == expected
+        assert seen[slot] == len(mine)
+    assert (whole[slots < 0] == -1).all()
+    again, cut = np.zeros(2, np.int64), np.zeros(2 * n, np.int32)
+    for first in range(0, 2 * n, 301):
+        part = slice(first, first + 301)
+        covariance.thinned(again, slots[part], cut[part])
+    assert cut.tolist() == whole.tolist()
