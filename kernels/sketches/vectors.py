@@ -195,8 +195,9 @@ def means(state: Vectors, slot: int) -> NDArray[np.float64]:
     return np.asarray(state.sums[slot, :d] / max(int(state.count[slot]), 1))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def variances(state: Vectors, slot: int) -> NDArray[np.float64]:
-    """Variance of each dimension (d,) with ddof 0; empty without arrays."""
+    """Variance of each dimension (d,) with ddof 0; NaN beyond float64; empty without arrays."""
     centre = means(state, slot)
     mean_square = state.squares[slot, : centre.size] / max(int(state.count[slot]), 1)
     return np.asarray(np.maximum(mean_square - centre * centre, 0.0))

@@ -209,6 +209,7 @@ def _distinct(unlisted: HyperLogLog, listed: NDArray[np.uint64]) -> int:
     return max(round(hyperloglog.distinct(both, 0)), len(listed))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def rescale(state: Moments, ratio: float) -> Moments:
     """The same moments with deviations counted in units 1/ratio times as large."""
     return state._replace(sums=state.sums * ratio ** np.arange(1, 5)[:, None])
