@@ -170,7 +170,10 @@ class Gather:
             known = self._streams[item.stream] = _Stream(Seen(told_to, born_at=offset))
             known.touched = {} if offset < told_to else None
         known.is_over = False
-        self._hold(known, item, offset)
+        is_held = self._hold(known, item, offset)
+        first_end_ms = self._ends(item.stream, item.pane)[0]
+        if is_held and offset >= told_to and first_end_ms <= self.final_ms:
+            return Orphan(item, self.final_ms, offset)  # only longer windows count it
         return None
 
     def segments(self, stream: Stream) -> int:
@@ -292,12 +295,13 @@ class Gather:
         now_ms = min(active) if active else max(m.watermark_ms for m in markers)
         self.watermark_ms = max(self.watermark_ms, now_ms)
 
-    def _hold(self, known: _Stream, item: Partial, offset: int) -> None:
+    def _hold(self, known: _Stream, item: Partial, offset: int) -> bool:
+        """Keep a partial for the windows it belongs to; False if it says nothing new."""
         parts = known.panes.setdefault(item.pane, {})
         key = (item.source, item.part)
         held = parts.get(key)
         if held is not None and not says_more(item, held.partial):
-            return
+            return False
         parts[key] = Held(item, offset)
         self._order.append((offset, item.stream, item.pane, key))
         is_news, final_ms = offset >= known.seen.told_to, max(self.final_ms, known.seen.final_ms)
@@ -312,6 +316,7 @@ class Gather:
             if is_news or window not in known.seen.revisions:
                 known.waiting.add(window)
                 heappush(self._queue, (start_ms + length_ms, length_ms, item.stream, start_ms))
+        return True
 
     def _kept_ms(self, stream: Stream) -> int:
         """Panes whose last window ends later are kept: what may be revised, and one window more,
@@ -320,9 +325,13 @@ class Gather:
         return self.final_ms - max(self._spec.model(stream.model).lengths_ms)
 
     def _last_end(self, stream: Stream, pane: int) -> int:
+        return self._ends(stream, pane)[-1]
+
+    def _ends(self, stream: Stream, pane: int) -> list[int]:
+        """Ends of the windows a pane belongs to, ascending."""
         at_ms = pane * self._pane_ms
         lengths = self._spec.model(stream.model).lengths_ms
-        return max(at_ms // length * length + length for length in lengths)
+        return sorted(at_ms // length * length + length for length in lengths)
 
     def _merge(self, window: Window, revision: int) -> Due:
         return merge(window, revision, self._streams[window.stream].panes, self._pane_ms)
