@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
@@ -50,6 +50,20 @@ class Cluster:
         """Committed offsets by partition."""
         found = self._ask(lambda admin: admin.list_consumer_group_offsets(group))
         return {tp.partition: at.offset for tp, at in found.items() if tp.topic == topic}
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The offsets that come next, by partition."""
+
+        async def work() -> dict[int, int]:
+            consumer = AIOKafkaConsumer(topic, bootstrap_servers=self._bootstrap)
+            await consumer.start()
+            try:
+                found = await consumer.end_offsets(sorted(consumer.assignment()))
+                return {tp.partition: offset for tp, offset in found.items()}
+            finally:
+                await consumer.stop()
+
+        return asyncio.run(work())
 
     def delete_group(self, group: str) -> None:
         """Forget a group without members, with all its offsets."""

@@ -131,15 +131,20 @@ def test_the_offsets_of_the_groups_are_lost(arena: Arena, cluster: Cluster, feed
 def test_messages_deleted_before_they_were_read_are_told(
     arena: Arena, cluster: Cluster, feed: Feed
 ) -> None:
-    topic, group = arena.settings.bus.topics["predictions"], arena.settings.bus.group_prefix
+    topic = arena.settings.bus.topics["predictions"]
     arena.publish(feed.take(8_000))
     with arena.worker("first") as first:
         first.wait_ready()
-        assert wait_until(lambda: first.metric("driftline_events_total") > 7_000, 30)
+        assert wait_until(
+            lambda: (
+                first.metric("driftline_events_total") > 7_000 and not any(first.lags().values())
+            ),
+            30,
+        )
         assert first.stop() == 0
-    safe = cluster.committed(f"{group}-ingest", topic)
+    read_to = cluster.ends(topic)
     arena.publish(feed.take(20_000))
-    before = {partition: offset + 2_000 for partition, offset in safe.items()}
+    before = {partition: offset + 2_000 for partition, offset in read_to.items()}
     cluster.delete_records(topic, before)
     arena.publish(feed.close())
     with arena.worker("second") as second:
@@ -147,9 +152,9 @@ def test_messages_deleted_before_they_were_read_are_told(
         assert wait_until(lambda: second.metric("driftline_lost_messages_total") == 8_000, 30)
         assert wait_until(lambda: second.metric("driftline_windows_closed_total") > 0, 30)
     letters = [one for one in arena.values("dead-letters") if one["reason"] == "data_loss"]
-    assert {(one["partition"], one["offset"]) for one in letters} == set(safe.items())
+    assert {(one["partition"], one["offset"]) for one in letters} == set(read_to.items())
     assert all(one["detail"].startswith("2000 messages, offsets") for one in letters)
-    assert "2000 records were deleted before they were read" in second.log()
+    assert "records were deleted before they were read" in second.log()
 
 
 @pytest.mark.chaos
