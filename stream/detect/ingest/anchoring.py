@@ -5,7 +5,7 @@ Out   a slot's row as `NumberState`, each with the grid that its own first value
 Not   features of a reference (numbers.py), what the first windows are compared with (judge)
 
 A part of a pane is anchored by its first SAMPLE finite values, in the order of the log, and by
-nothing else: whoever replays the part finds the same grid (docs/decisions/0005). Scales are powers
+nothing else: whoever replays the part finds the same grid (docs/decisions/0006). Scales are powers
 of two and anchors multiples of them, so that parts of like traffic mostly share a grid and merge
 exactly. While a part has few different values they are counted one by one.
 """
