@@ -15,12 +15,12 @@ from stream.detect.states import Stream
 
 
 def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
-    """The dead letter of a part that came after its window was final."""
+    """The dead letter of a part that came after its window, or the shortest of them, was final."""
     whose = f"{partial.stream.model}/{partial.stream.version}"
     detail = (
         f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
         f"{partial.last_offset} of source partition {partial.source}, came after their window "
-        "was final"
+        "was final; longer windows that are not final have them"
     )
     return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
 
