@@ -89,7 +89,7 @@ class Publisher:
         self._process, self._thread, self._is_closed = os.getpid(), None, False
 
     def publish(self, event: Mapping[str, Any]) -> bool:
-        """Take an event (docs: README, "Publish events"); False if it had to be dropped.
+        """Take an event (its form: README); False if it had to be dropped.
 
         The event and its features are copied, so both may be changed afterwards.
         Raises BusError after `close`.
