@@ -10,6 +10,7 @@ detect/ingest/windows.py    event time → pane and part; the watermark
 detect/ingest/sketches.py   → sketches, a row per open part
 detect/ingest/ingestor.py   → partials of complete parts
 detect/partials.py          → bytes, and back
+detect/judge/sources.py     markers of source partitions → the watermark
 detect/judge/gather.py      → merged windows that are due
 detect/judge/measures.py    → distances from the references
 detect/judge/summaries.py   → the numbers of a window

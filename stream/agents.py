@@ -111,7 +111,7 @@ class IngestAgent:
                 await self._tell_loss(event.partition, event.offset, lost)
             case Batch() if event.partition in self._ingestors and lane.holds(event.partition):
                 await self._count(event)
-            case Idle() if event.partition in self._ingestors:
+            case Idle() if event.partition in self._ingestors and lane.holds(event.partition):
                 ingestor = self._ingestors[event.partition]
                 intake = await asyncio.to_thread(ingestor.idle, event.elapsed_ms)
                 await self._hand_out(intake, event.partition)

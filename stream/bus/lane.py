@@ -31,6 +31,7 @@ from mode.utils.logging import get_logger
 
 from stream.bus.connection import Connection, client_arguments
 from stream.bus.failpoints import reach
+from stream.bus.idleness import Idleness
 from stream.bus.lane_events import Assigned, Batch, Idle, LaneEvent, LaneFacts, Revoked
 from stream.bus.raw import fetched_of, install, raw_records
 from stream.bus.starts import lost_before, read_starts
@@ -48,7 +49,6 @@ REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given 
 STOP_WAIT_S = 5.0  # the same when the worker stops
 LEAVE_WAIT_S = 3.0  # for the group to hear that we leave
 REBALANCE_MS = 30_000  # for every member to give up its partitions
-STOOD_STILL_MS = 2_000  # between two fetches: this worker was halted, or held back by its agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +72,9 @@ class _Held:
 
     assigned: Assigned
     generation: int  # of the group when it was assigned
-    quiet_since_ms: int
     moved_ms: int  # when something was delivered last, or all was read
     answered_ms: int
     next_offset: int
-    told: bool = False  # that it is idle
     answer: object = None  # the broker's last, to see the next one by
 
 
@@ -98,7 +96,10 @@ class Lane(Service):
         self._taken: dict[int, Assigned] = {}  # the last the agent has taken, by partition
         self._turn = asyncio.Lock()  # delivering and rebalancing take turns
         self._voids = 0  # what was fetched before the last of these must not be delivered
-        self._looked_ms = 0
+        self._events = self._handled = 0  # told, and those the agent is done with
+        self._idleness: Idleness | None = None
+        if spec.idle_timeout_ms is not None:
+            self._idleness = Idleness(spec.topic, spec.idle_timeout_ms, clock)
         self._busy_since_ms: int | None = None
         self._committed_ms: int | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -174,7 +175,6 @@ class Lane(Service):
         async with self._turn:
             if voids == self._voids:
                 await self._deliver(consumer, fetched)
-        self._looked_ms = self._clock.monotonic_ms()
 
     async def _deliver(
         self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Any]]
@@ -186,16 +186,20 @@ class Lane(Service):
             found = fetched_of(tp, records)
             lost = await self._lost(consumer, tp, held, found.first_offset)
             lag = (consumer.highwater(tp) or found.next_offset) - found.next_offset
-            await self._channel.send(
-                value=Batch(
-                    tp.partition, found.messages, found.first_offset, lag, lost, found.bombs
-                )
+            await self._say(
+                Batch(tp.partition, found.messages, found.first_offset, lag, lost, found.bombs)
             )
             held.next_offset = found.next_offset
-            held.moved_ms = held.quiet_since_ms = self._clock.monotonic_ms()
-            held.told = False
-        if self.spec.idle_timeout_ms is not None:
-            await self._tell_idle(consumer, self.spec.idle_timeout_ms)
+            held.moved_ms = self._clock.monotonic_ms()
+        if self._idleness is not None:
+            for idle in await self._idleness.look(consumer, self.assigned, self._handled):
+                await self._say(idle)
+
+    async def _say(self, event: LaneEvent) -> None:
+        await self._channel.send(value=event)
+        self._events += 1
+        if self._idleness is not None:
+            self._idleness.said(event, self._events)
 
     async def _lost(
         self, consumer: AIOKafkaConsumer, tp: TopicPartition, held: _Held, first_offset: int
@@ -212,23 +216,6 @@ class Lane(Service):
         if lost:
             logger.error("%s: %d records were deleted before they were read", tp, lost)
         return lost
-
-    async def _tell_idle(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
-        """Silence counts only where everything has been read: a lag is no silence."""
-        now_ms = self._clock.monotonic_ms()
-        stood_still = now_ms - self._looked_ms > STOOD_STILL_MS
-        for partition in self.assigned:
-            held, tp = self._held[partition], TopicPartition(self.spec.topic, partition)
-            highwater = consumer.highwater(tp)
-            if stood_still or tp not in consumer.assignment() or highwater is None:
-                held.quiet_since_ms = now_ms
-            elif await consumer.position(tp) < highwater:
-                held.quiet_since_ms, held.told = now_ms, False
-            else:
-                elapsed_ms = now_ms - held.quiet_since_ms
-                if elapsed_ms >= (min(timeout_ms, 1_000) if held.told else timeout_ms):
-                    held.quiet_since_ms, held.told = now_ms, True
-                    await self._channel.send(value=Idle(partition, elapsed_ms))
 
     async def assign(self, assigned: set[TopicPartition]) -> None:
         """Tell the agent of partitions it has now, with what was committed for them."""
@@ -247,11 +234,11 @@ class Lane(Service):
                 consumer.seek(tp, start.offset)
                 told = Assigned(tp.partition, len(known), *start)
                 self._held[tp.partition] = _Held(
-                    told, self._generation, now_ms, now_ms, now_ms, start.offset
+                    told, self._generation, now_ms, now_ms, start.offset
                 )
             reach("assign.after-offsets")
             for tp in starts:
-                await self._channel.send(value=self._held[tp.partition].assigned)
+                await self._say(self._held[tp.partition].assigned)
 
     async def revoke(self, revoked: set[TopicPartition], *, wait_s: float = REVOKE_WAIT_S) -> None:
         """Let the agent commit and forget; return when it has, or its time is up."""
@@ -274,7 +261,7 @@ class Lane(Service):
         async with self._turn:
             for partition in partitions:
                 done = asyncio.Event()
-                await self._channel.send(value=Revoked(partition, done))
+                await self._say(Revoked(partition, done))
                 await done.wait()
 
     @property
@@ -292,6 +279,7 @@ class Lane(Service):
     def handled(self) -> None:
         """The agent is done with it."""
         self._busy_since_ms = None
+        self._handled += 1
 
     def holds(self, partition: int) -> bool:
         """Whether the agent has the partition still, as far as this worker knows."""

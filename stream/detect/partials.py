@@ -72,19 +72,23 @@ class Marker:
     """How far a source partition has come; goes to every partition of the partials topic.
 
     sources  how many partitions the source topic has
-    idle     nothing comes at present: do not wait for this partition
+    is_idle  nothing comes at present: do not wait for this partition; all that it had to say some
+             time after the marker before was acknowledged has been sent
+    beat     another one than that of the marker before, so that a copy is known as one
     """
 
     source: int
     sources: int
     watermark_ms: int
     is_idle: bool
+    beat: int = 0
 
 
 def pack_marker(marker: Marker) -> bytes:
     """A marker as bytes."""
     head = {
         "marker": [marker.source, marker.sources, marker.watermark_ms, marker.is_idle],
+        "beat": marker.beat,
     }
     return _seal(orjson.dumps(head), b"")
 
@@ -201,7 +205,11 @@ def read(raw: bytes) -> Partial | Marker:
         if "marker" in head:
             source, sources, watermark_ms, is_idle = head["marker"]
             return Marker(
-                source=source, sources=sources, watermark_ms=watermark_ms, is_idle=is_idle
+                source=source,
+                sources=sources,
+                watermark_ms=watermark_ms,
+                is_idle=is_idle,
+                beat=int(head.get("beat", 0)),
             )
         return _unpack(head, np.frombuffer(raw, np.uint8, offset=end))
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.kafka
 FLIGHTS = Path("examples/flights/flights.parquet")
 LATER_MS = 2**50  # an arrival time after every event
 BODY: dict[str, Any] = {
-    "window": {"length": "7d", "pane": "1d", "more": ["1d"], "grace": "1h"},
+    "window": {"length": "7d", "pane": "1d", "more": ["1d"], "grace": "1h", "idle_timeout": "3s"},
     "models": {
         "arrival-delay": {
             "owner": "team-flights",

@@ -149,6 +149,7 @@ class Ingestor:
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
         self._was_idle = False
+        self._beat = 0
         self._silent_ms, self._silent_from_ms = 0, NEVER_MS
 
     @property
@@ -187,11 +188,11 @@ class Ingestor:
         return self._hand_out(intake, is_idle=False)
 
     def idle(self, elapsed_ms: int) -> Intake:
-        """Nothing came for so long more (wall clock, not lagging): send what may be waited for.
+        """Nothing came for so long more (wall clock, not lagging): send everything.
 
-        Parts that would be complete had time gone on are sent as they are, and kept: they are sent
-        again if they become more. No event is placed by the clock, so a worker that was wrong, or
-        is no longer the owner, does no harm. Markers move from border to border of panes.
+        Open parts are sent as they are, and kept: they are sent again if they become more. Others
+        may be far ahead, and do not wait. No event is placed by the clock, so a worker that was
+        wrong, or is no longer the owner, does no harm. Markers move from border to border of panes.
         """
         if not self._silent_ms:
             self._silent_from_ms = self.told_ms
@@ -301,18 +302,20 @@ class Ingestor:
             if closes_ms <= self.watermark_ms:
                 part = self._open.pop(key)
                 self._send(intake, key, part, part.sketches.close(part.slot))
-            elif is_idle and closes_ms <= self.told_ms:
+            elif is_idle:
                 part = self._open[key]
                 self._send(intake, key, part, part.sketches.state(part.slot))
         self._rolls.close()
         pane = self.told_ms // self._spec.time.pane_ms
         if pane > self._marked_pane or is_idle or self._was_idle:
             self._marked_pane, self._was_idle = pane, is_idle
+            self._beat += 1
             intake.marker = Marker(
                 source=self._partition,
                 sources=self._partitions,
                 watermark_ms=self.told_ms,
                 is_idle=is_idle,
+                beat=self._beat,
             )
         return intake
 

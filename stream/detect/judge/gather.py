@@ -4,10 +4,9 @@ In    partials and markers of one partition of the partials topic, in offset ord
 Out   `Due` windows: complete ones to judge, judged ones to revise; streams that ended
 Not   what a window says (summaries.py) or means (rules.py), its bytes (records.py)
 
-The watermark here is the smallest of all source partitions that are not idle; if all are idle, the
-largest. It never moves back: what an idle source sends when it returns revises. A partial replaces
-the one with its key and never adds to it, unless it covers less of the source. What may still be
-revised is kept; what comes after that is an `Orphan`, not lost silently.
+The watermark (sources.py) never moves back: what a source sends that was idle revises. A partial
+replaces the one with its key and never adds to it, unless it covers less of the source. What may
+still be revised is kept; what comes after that is an `Orphan`, not lost silently.
 
 All of this is a function of the log, so a gather that starts from what another one knew at some
 offset (`Position`, `Seen`), and reads the partials that are still needed once more, goes on as the
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from stream.detect.judge.parts import Due, Held, PartKey, Window, merge, says_more
+from stream.detect.judge.sources import Heard, Sources
 from stream.detect.partials import Marker, Partial
 from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
@@ -44,13 +44,13 @@ class Position:
     told_to       messages below this offset were taken, and what they brought about was told
     watermark_ms  as of then
     final_ms      windows that end here or earlier are never revised
-    sources       the last marker of each source partition
+    sources       what is known of each source partition
     """
 
     told_to: int = 0
     watermark_ms: int = NEVER_MS
     final_ms: int = NEVER_MS
-    sources: Mapping[int, Marker] = field(default_factory=dict)
+    sources: Mapping[int, Heard] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Gather:
         self.told_to = position.told_to
         self.watermark_ms = position.watermark_ms
         self.final_ms = position.final_ms
-        self._sources: dict[int, Marker] = dict(position.sources)
+        self._sources = Sources(position.sources)
         self._streams: dict[Stream, _Stream] = {}
         self._queue: list[tuple[int, int, Stream, int]] = []  # end, length, stream, start: a heap
         self._silences: list[tuple[int, Stream]] = []  # a heap of when a stream is called quiet
@@ -106,7 +106,7 @@ class Gather:
 
     def position(self) -> Position:
         """Where the partition stands; streams that were restored further on are so still."""
-        return Position(self.told_to, self.watermark_ms, self.final_ms, dict(self._sources))
+        return Position(self.told_to, self.watermark_ms, self.final_ms, self._sources.heard)
 
     def seen(self, stream: Stream) -> Seen | None:
         """What is known of a stream's windows, None if nothing."""
@@ -155,7 +155,7 @@ class Gather:
         self.next_offset = offset + 1
         if isinstance(item, Marker):
             if offset >= self.told_to:
-                self._hear(item)
+                self.watermark_ms = max(self.watermark_ms, self._sources.hear(item))
             return None
         known = self._streams.get(item.stream)
         told_to = known.seen.told_to if known else self.told_to
@@ -282,18 +282,6 @@ class Gather:
         known = self._streams.get(item.stream)
         held = known.panes.get(item.pane, {}).get((item.source, item.part)) if known else None
         return held is not None and not says_more(item, held.partial)
-
-    def _hear(self, marker: Marker) -> None:
-        known = self._sources.get(marker.source)
-        if known is not None and marker.watermark_ms < known.watermark_ms:
-            return
-        self._sources[marker.source] = marker
-        markers = self._sources.values()
-        if len(markers) < max(m.sources for m in markers):
-            return
-        active = [m.watermark_ms for m in markers if not m.is_idle]
-        now_ms = min(active) if active else max(m.watermark_ms for m in markers)
-        self.watermark_ms = max(self.watermark_ms, now_ms)
 
     def _hold(self, known: _Stream, item: Partial, offset: int) -> bool:
         """Keep a partial for the windows it belongs to; False if it says nothing new."""

@@ -25,7 +25,8 @@ import orjson
 
 from stream.detect import partials
 from stream.detect.judge.gather import Position, Seen
-from stream.detect.partials import Marker, Partial
+from stream.detect.judge.sources import Heard
+from stream.detect.partials import Partial
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 from stream.errors import FormatError, UsageError
@@ -141,9 +142,7 @@ def stream_key(owner: int, stream: Stream) -> bytes:
 def pack_head(head: HeadRecord) -> bytes:
     """A head as bytes."""
     at = head.position
-    sources = [
-        [m.source, m.sources, m.watermark_ms, m.is_idle] for _, m in sorted(at.sources.items())
-    ]
+    sources = [heard.to_json() for _, heard in sorted(at.sources.items())]
     return _seal(
         {
             "told_to": at.told_to,
@@ -190,15 +189,12 @@ def read_head(raw: bytes) -> HeadRecord:
     """The head in a message. Raises FormatError naming what is wrong with it."""
     body = _open(raw)
     try:
-        markers = [
-            Marker(source=source, sources=sources, watermark_ms=at_ms, is_idle=is_idle)
-            for source, sources, at_ms, is_idle in body["sources"]
-        ]
+        heard = [Heard.from_json(*row) for row in body["sources"]]
         position = Position(
             int(body["told_to"]),
             int(body["watermark_ms"]),
             int(body["final_ms"]),
-            {marker.source: marker for marker in markers},
+            {one.marker.source: one for one in heard},
         )
         return HeadRecord(position, int(body["safe_offset"]), body["refused"], body["config"])
     except (ValueError, KeyError, TypeError) as error:

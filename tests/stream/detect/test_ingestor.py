@@ -123,20 +123,26 @@ def test_silence_is_told_from_border_to_border_of_panes() -> None:
     assert worker.watermark_ms == at(20)
 
 
-def test_silence_sends_what_may_be_waited_for_and_sends_it_again_if_it_becomes_more() -> None:
+def test_silence_sends_everything_and_sends_it_again_if_it_becomes_more() -> None:
     #   0s         60s
     #   [----A-----)
-    #     e1 at 20        the watermark is 10, and 70 after a minute of silence: A is sent
+    #     e1 at 20        the watermark is 10; others may be far ahead, so A is sent at once
     #     e2 at 25        still in A, by the log: A is sent again with both
     worker = ingestor()
     feed(worker, event(20))
-    assert keys(worker.idle(49_000)) == []
     assert keys(worker.idle(1_000)) == [("", 0, 0, 1)]
-    assert keys(worker.idle(1_000)) == []
+    assert keys(worker.idle(60_000)) == []
     assert keys(feed(worker, event(25), first_offset=1)) == []
     [again] = worker.idle(1_000).partials
     assert (again.part, again.state.events, again.state.late) == (0, 2, 0)
     assert (again.first_offset, again.last_offset) == (0, 1)
+
+
+def test_no_marker_is_the_same_as_the_one_before() -> None:
+    worker = ingestor()
+    feed(worker, event(20))
+    markers = [worker.idle(0).marker for _ in range(3)]
+    assert len(set(markers)) == 3
 
 
 def test_what_was_sent_in_silence_is_not_sent_again_when_its_time_comes() -> None:

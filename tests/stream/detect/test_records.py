@@ -26,13 +26,15 @@ from stream.detect.judge.records import (
     read_stream,
     stream_key,
 )
+from stream.detect.judge.sources import Heard
 from stream.detect.partials import Marker
 from stream.detect.states import CategoryState, FeatureState, Stream, WindowState
 from stream.errors import FormatError, UsageError
 from tests.builders import M
 
+IDLE = Heard(Marker(source=0, sources=1, watermark_ms=5, is_idle=True, beat=4), 5, 3)
 HEAD = HeadRecord(
-    Position(7, 60_000, -60_000, {0: Marker(source=0, sources=1, watermark_ms=5, is_idle=True)}),
+    Position(7, 60_000, -60_000, {0: IDLE}),
     3,
     {"too_late": 2},
     "c0",
