@@ -289,7 +289,9 @@ class World:
         for partition, log in enumerate(self.ingest.topic.partitions):
             holder = self.ingest.owners[partition] = self._holder(partition, 0)
             self._ingest(holder, log[holder.position :], None)
-            self._idle(holder, 120_000, None)
+        for _ in range(3):  # until each partition has vouched for all others
+            for holder in self.ingest.owners.values():
+                self._idle(holder, 120_000, None)
         for log in self.partials.partitions:
             judge = self._detectors[0].judge()
             verdicts = judge.add([(i, read(record.value)) for i, record in enumerate(log)])
