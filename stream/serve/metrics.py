@@ -59,7 +59,7 @@ class LatencyHistogram(Collector):
             "driftline_latency_seconds", "Latency of predictions", labels=STREAM
         )
         bounds = [*map(str, LATENCY_BUCKETS), "+Inf"]
-        for stream, (counts, total) in self._series.items():
+        for stream, (counts, total) in list(self._series.items()):  # another thread adds
             cumulative = np.cumsum(counts).tolist()
             buckets = [(b, float(c)) for b, c in zip(bounds, cumulative, strict=True)]
             family.add_metric(stream, buckets, total)

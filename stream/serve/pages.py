@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,42 +19,32 @@ from stream.serve.recent import Recent
 
 JSON = "application/json"
 Probe = Callable[[], tuple[bool, dict[str, Any]]]
-
-
 Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def pages(metrics: Metrics, recent: Recent, *, health: Probe, ready: Probe) -> dict[str, Page]:
     """The handler of each path."""
-    routes: dict[str, Callable[[web.Request], web.Response]] = {
-        "/metrics": lambda _: web.Response(
-            body=metrics.expose(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        ),
-        "/health": lambda _: _probe(health),
-        "/ready": lambda _: _probe(ready),
-        "/api/models": lambda _: _json(recent.models()),
-        "/api/windows": lambda request: _json(_chosen(recent.windows, request)),
-        "/api/alerts": lambda request: _json(_chosen(recent.alerts, request)),
+    small = {"/health": health, "/ready": ready}
+    large: dict[str, Callable[[str | None], bytes]] = {
+        "/metrics": lambda _: metrics.expose(),
+        "/api/models": lambda _: recent.models(),
+        "/api/windows": recent.windows,
+        "/api/alerts": recent.alerts,
     }
 
     async def answer(request: web.Request) -> web.Response:
-        return routes[request.path](request)
+        if (probe := small.get(request.path)) is not None:
+            is_well, body = probe()
+            return _json(orjson.dumps(body), status=200 if is_well else 503)
+        # In a thread: thousands of series, megabytes of windows must not hold up the event loop.
+        content = await asyncio.to_thread(large[request.path], request.query.get("model"))
+        if request.path == "/metrics":
+            return web.Response(body=content, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return _json(content)
 
-    return dict.fromkeys(routes, answer)
+    return dict.fromkeys([*small, *large], answer)
 
 
-def _probe(probe: Probe) -> web.Response:
-    is_well, body = probe()
-    return _json(body, status=200 if is_well else 503)
-
-
-def _json(body: Any, status: int = 200) -> web.Response:
+def _json(body: bytes, status: int = 200) -> web.Response:
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return web.Response(body=orjson.dumps(body), status=status, content_type=JSON, headers=headers)
-
-
-def _chosen(items: Any, request: web.Request) -> list[Any]:
-    """The items of one model if ?model= says so, the last ones first."""
-    model = request.query.get("model")
-    chosen = [i for i in items if model in (None, i.get("model", i.get("data", {}).get("model")))]
-    return chosen[::-1]
+    return web.Response(body=body, status=status, content_type=JSON, headers=headers)
