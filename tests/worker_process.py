@@ -26,6 +26,7 @@ from tests.kafka_fixture import wait_until
 
 LOGICAL = ("predictions", "labels", "partials", "windows", "alerts", "dead-letters", "references",
            "judge-state")  # fmt: skip
+MOST_RSS = 700 << 20  # bytes; a worker with numba and nothing to do has 250 MB
 
 
 def write_config(
@@ -182,6 +183,12 @@ class WorkerProcess:
         """How many partitions of predictions it has."""
         assigned = orjson.loads(self.get("/ready") or '{"assigned":{}}')["assigned"]
         return len(assigned.get(self.settings.bus.topics["predictions"], ()))
+
+    def rss(self) -> int:
+        """Resident bytes now."""
+        assert self.process is not None
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def log(self) -> str:
         """The end of what it wrote."""

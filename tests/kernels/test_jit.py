@@ -87,6 +87,36 @@ def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
     assert np.isinf(moments.folded(state)[0, 1])
 
 
+CALL = "import numpy as np; from kernels.jit import signed; print(signed(np.uint64(3)))"
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled")
+def test_a_kernel_whose_code_cannot_be_kept_is_compiled_all_the_same(tmp_path: Path) -> None:
+    place = dict(os.environ, NUMBA_CACHE_DIR=str(tmp_path))
+    assert _digest(place, NO_ROOM + CALL) == "3\n"
+    assert list(tmp_path.rglob("*.nb?")) == []
+    nowhere = place | {
+        "NUMBA_CACHE_DIR": "/proc/none",
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
+    }
+    assert _digest(nowhere, CALL) == "3\n"
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled")
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_a_kernel_whose_kept_code_is_cut_short_is_compiled_again(
+    tmp_path: Path, ending: str
+) -> None:
+    place = dict(os.environ, NUMBA_CACHE_DIR=str(tmp_path))
+    assert _digest(place, CALL) == "3\n"
+    kept = list(tmp_path.rglob(f"*{ending}"))
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[:20])
+    assert _digest(place, CALL) == "3\n"
+
+
 def _digest(environment: dict[str, str], program: str = DIGEST) -> str:
     run = subprocess.run(
         [sys.executable, "-c", program],

@@ -14,7 +14,8 @@ import asyncio
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from stream.broker import free_port
 from stream.clock import SystemClock
 from stream.settings import load
 from tests.kafka_fixture import wait_until
-from tests.system.checker import violations
+from tests.system.checker import two_alerts, violations
 from tests.system.feed import Feed, Sent
 from tests.system.flow import Flow
 from tests.system.oracle import Expected, Source, Times, expect
@@ -59,6 +60,16 @@ CHUNK = 5_000
 def pause(seconds: float) -> None:
     """Let a fault last; what is tested is that time passes."""
     threading.Event().wait(seconds)
+
+
+def fill_up(folder: Path) -> Path:
+    """Take what is left of a file system; the file to delete when it is to have room again."""
+    filler = folder / "filler"
+    with filler.open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
+            file.flush()
+    return filler
 
 
 class Reader:
@@ -110,23 +121,27 @@ class Arena:
         create_topics(self.settings)
 
     def config(
-        self, name: str, *, bootstrap: str | None = None, bus: dict[str, Any] | None = None
-    ) -> Path:
-        """A configuration beside the usual one, for a worker with another way to the broker."""
+        self, name: str, *, bootstrap: str | None = None, bus: dict[str, Any] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> Path:  # fmt: skip
+        """A configuration beside the usual one, for a worker that has something of its own."""
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
         more = {**self._bus, **(bus or {})}
         where = bootstrap or self._bootstrap
-        return write_config(folder, where, self._prefix, self._body, bus=more)
+        return write_config(folder, where, self._prefix, body or self._body, bus=more)
 
     def reader(self, logical: str) -> Reader:
         """Reads one of this test's topics."""
         return Reader(self._bootstrap, self.settings.bus.topics[logical])
 
-    def worker(self, name: str, *, failpoints: str = "", path: Path | None = None) -> WorkerProcess:
+    def worker(
+        self, name: str, *, failpoints: str = "", path: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> WorkerProcess:  # fmt: skip
         """A worker that is not started yet."""
-        environment = {"DRIFTLINE_FAILPOINTS": failpoints}
-        return WorkerProcess(path or self.path, free_port(), name, environment)
+        around = {"DRIFTLINE_FAILPOINTS": failpoints, **(environment or {})}
+        return WorkerProcess(path or self.path, free_port(), name, around)
 
     def publish(self, feed: Iterable[Sent]) -> int:
         """Messages onto their partitions, each partition in order."""
@@ -160,10 +175,12 @@ class Arena:
         """Publishes the feed in the background, while faults happen."""
         return Flow(self._bootstrap, self.settings.bus.topics["predictions"], feed, per_second)
 
-    def finish(self, feed: Feed, seconds: float = 60.0, *, what: str) -> float:
+    def finish(
+        self, feed: Feed, seconds: float = 60.0, *, what: str, forgives: Collection[str] = ()
+    ) -> float:
         """Close the feed and wait until the oracle agrees; how many seconds that took."""
         self.publish(feed.close())
-        return self.settle(seconds, what=what)
+        return self.settle(seconds, what=what, forgives=forgives)
 
     def expected(self) -> Expected:
         """What the oracle makes of the topic of predictions as it is now."""
@@ -178,12 +195,15 @@ class Arena:
         reader = self._readers.setdefault(logical, self.reader(logical))
         return [orjson.loads(r.value) for r in asyncio.run(reader.read()) if r.value is not None]
 
-    def violations(self, expected: Expected) -> list[str]:
+    def violations(self, expected: Expected, *, forgives: Collection[str] = ()) -> list[str]:
         """What the checker says of the topics now."""
         topic = self.settings.bus.topics["predictions"]
-        return violations(expected, self.values("windows"), self.values("dead-letters"), topic)
+        windows, letters = self.values("windows"), self.values("dead-letters")
+        return violations(expected, windows, letters, topic, forgives=forgives)
 
-    def settle(self, seconds: float = 60.0, *, what: str = "settled") -> float:
+    def settle(
+        self, seconds: float = 60.0, *, what: str = "settled", forgives: Collection[str] = ()
+    ) -> float:
         """Wait until nothing is violated any more; how many seconds it took.
 
         Fails with what is still violated at the end.
@@ -193,11 +213,12 @@ class Arena:
         last: list[str] = []
 
         def agrees() -> bool:
-            last[:] = self.violations(expected)
+            last[:] = self.violations(expected, forgives=forgives)
             return not last
 
         if not wait_until(agrees, seconds):
             raise AssertionError("\n".join(last))
+        assert two_alerts(self.values("alerts")) == []
         took_s = (self.clock.monotonic_ms() - started_ms) / 1000
         self.report(what, took_s)
         return took_s

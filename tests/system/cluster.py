@@ -11,10 +11,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from tests.kafka_fixture import wait_until
 
@@ -51,6 +60,17 @@ class Cluster:
         found = self._ask(lambda admin: admin.list_consumer_group_offsets(group))
         return {tp.partition: at.offset for tp, at in found.items() if tp.topic == topic}
 
+    def put(self, topic: str, partition: int, key: bytes, value: bytes | None) -> None:
+        """One record, as somebody might write it who should not."""
+
+        async def work() -> None:
+            producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap)
+            await producer.start()
+            await producer.send_and_wait(topic, value, key, partition)
+            await producer.stop()
+
+        asyncio.run(work())
+
     def ends(self, topic: str) -> dict[int, int]:
         """The offsets that come next, by partition."""
 
@@ -64,6 +84,18 @@ class Cluster:
                 await consumer.stop()
 
         return asyncio.run(work())
+
+    def deny_writing(self, topic: str) -> None:
+        """Take the right to write to a topic from everybody; the broker needs an authorizer."""
+        client = AdminClient({"bootstrap.servers": self._bootstrap})
+        for asked in client.create_acls(_acls(topic)).values():
+            asked.result(30)
+
+    def allow_all(self, topic: str) -> None:
+        """Give everybody every right again."""
+        client = AdminClient({"bootstrap.servers": self._bootstrap})
+        for asked in client.delete_acls(_acls(topic, AclBindingFilter)).values():
+            asked.result(30)
 
     def delete_group(self, group: str) -> None:
         """Forget a group without members, with all its offsets."""
@@ -88,3 +120,12 @@ class Cluster:
                 await admin.close()
 
         return asyncio.run(work())
+
+
+def _acls(topic: str, kind: type[AclBinding | AclBindingFilter] = AclBinding) -> list[Any]:
+    """All is allowed but writing; with any rule, what no rule allows is denied."""
+    every = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:*", "*")
+    return [
+        kind(*every, AclOperation.ALL, AclPermissionType.ALLOW),
+        kind(*every, AclOperation.WRITE, AclPermissionType.DENY),
+    ]

@@ -13,7 +13,7 @@ import pytest
 
 from stream.broker import EmbeddedBroker
 from tests.conftest import SeededGenerator
-from tests.system.arena import Arena, pause
+from tests.system.arena import Arena, fill_up, pause
 from tests.system.feed import Feed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
@@ -151,10 +151,7 @@ def test_the_disk_of_the_broker_is_full(tmp_path: Path, topic_prefix: str, feed:
                 worker.wait_ready()
                 with arena.flow(feed):
                     pause(5)
-                    filler = disk / "filler"
-                    with filler.open("wb") as file:
-                        while _write(file):
-                            pass
+                    filler = fill_up(disk)
                     pause(15)
                     remount = ["mount", "-o", f"remount,size={LARGE}", str(disk)]
                     subprocess.run(remount, check=True)
@@ -164,13 +161,3 @@ def test_the_disk_of_the_broker_is_full(tmp_path: Path, topic_prefix: str, feed:
                 arena.finish(feed, 180, what="disk of the broker full")
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
-
-
-def _write(file: object) -> bool:
-    """Whether there was room for more."""
-    try:
-        file.write(bytes(1 << 16))  # type: ignore[attr-defined]
-        file.flush()  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True

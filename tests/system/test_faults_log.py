@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import random
 import subprocess
 import sys
@@ -22,11 +21,10 @@ from tests.kafka_fixture import wait_until
 from tests.system.arena import BODY, Arena, pause
 from tests.system.feed import POISON, START_MS, Feed
 from tests.system.oracle import Times
-from tests.worker_process import WorkerProcess
+from tests.worker_process import MOST_RSS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
-MOST_RSS = 700 << 20  # bytes; a worker with numba and nothing to do has 250 MB
 IDLE_TIMES = Times(judges_lateness=False)
 
 
@@ -40,13 +38,6 @@ def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
 def feed(rng: SeededGenerator) -> Feed:
     """Trouble of every kind."""
     return Feed(rng.seed)
-
-
-def rss(worker: WorkerProcess) -> int:
-    """Resident bytes of a worker now."""
-    assert worker.process is not None
-    pages = Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def event(serial: int, **more: Any) -> bytes:
@@ -104,7 +95,7 @@ def test_a_backlog_of_messages_that_are_too_large_is_refused_in_bounded_memory(
         most = [0]
 
         def grows() -> bool:
-            most[0] = max(most[0], rss(worker))
+            most[0] = max(most[0], worker.rss())
             return worker.metric("driftline_dead_letters_total") >= 302
 
         assert wait_until(grows, 60), worker.log()
@@ -135,13 +126,13 @@ def test_a_batch_that_is_a_thousand_times_larger_than_it_looks(arena: Arena, fee
         most = [0]
 
         def is_through() -> bool:
-            most[0] = max(most[0], rss(worker))
+            most[0] = max(most[0], worker.rss())
             return sum(worker.lags().values()) == 0 and worker.metric("driftline_events") > 2_000
 
         assert wait_until(is_through, 60), worker.log()
         pause(2)
-        arena.report(f"90 MB in one batch, RSS {max(most[0], rss(worker)) >> 20} MB", 0)
-        assert max(most[0], rss(worker)) < MOST_RSS
+        arena.report(f"90 MB in one batch, RSS {max(most[0], worker.rss()) >> 20} MB", 0)
+        assert max(most[0], worker.rss()) < MOST_RSS
 
 
 @pytest.mark.chaos
@@ -201,10 +192,12 @@ def test_a_flood_of_names_harms_no_established_model(arena: Arena, feed: Feed) -
         with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=10) as page:
             size = len(page.read())
         took_s = (arena.clock.monotonic_ms() - started_ms) / 1000
-        arena.report(f"flood of names: RSS {rss(worker) >> 20} MB, scrape {size >> 10} KiB", took_s)
+        arena.report(
+            f"flood of names: RSS {worker.rss() >> 20} MB, scrape {size >> 10} KiB", took_s
+        )
         assert size < 2 << 20
         assert took_s < 1
-        assert rss(worker) < 2 * MOST_RSS
+        assert worker.rss() < 2 * MOST_RSS
 
 
 @pytest.mark.chaos
@@ -230,7 +223,7 @@ def test_a_backlog_is_read_in_bounded_memory(arena: Arena, feed: Feed) -> None:
         most = [0]
 
         def is_through() -> bool:
-            most[0] = max(most[0], rss(worker))
+            most[0] = max(most[0], worker.rss())
             return worker.metric("driftline_events_total") > 55_000
 
         assert wait_until(is_through, 60), worker.log()

@@ -99,6 +99,29 @@ def test_a_topic_refuses_for_a_while(
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("logical", ["alerts", "partials"])
+def test_the_right_to_write_is_lost_for_a_while(
+    tmp_path: Path, topic_prefix: str, feed: Feed, logical: str
+) -> None:
+    rights = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    with EmbeddedBroker(settings=rights) as strict:
+        arena, cluster = Arena(tmp_path, strict.bootstrap, topic_prefix), Cluster(strict.bootstrap)
+        name = arena.settings.bus.topics[logical]
+        with arena.worker("stays") as worker:
+            worker.wait_ready()
+            cluster.deny_writing(name)
+            arena.publish(feed.take(20_000))
+            pause(10)
+            assert "TopicAuthorizationFailed" in worker.log(), "it could write"
+            cluster.allow_all(name)
+            arena.finish(feed, what=f"no right to write to {logical} for 10 s")
+            assert worker.stop() == 0
+
+
+@pytest.mark.chaos
 def test_a_worker_that_cannot_send_for_too_long_ends_and_another_goes_on(
     arena: Arena, cluster: Cluster, feed: Feed
 ) -> None:
