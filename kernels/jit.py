@@ -4,17 +4,20 @@ In    a function that keeps the kernel contract (`kernels/__init__.py`)
 Out   the same function, compiled at its first call per argument types and kept in numba's cache
 Not   the list of kernels and of their argument types (warmup.py); raw memory (memory.py)
 
-With NUMBA_DISABLE_JIT=1 kernels run as plain Python on numpy scalars and give the same bytes.
+With NUMBA_DISABLE_JIT=1 kernels run as plain Python on numpy scalars and give the same bytes. Where
+the cache cannot be kept (disk full or read-only) or read (damaged), a kernel is compiled again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
@@ -24,12 +27,38 @@ Function = TypeVar("Function", bound=Callable[..., object])
 IS_COMPILED = not vars(config)["DISABLE_JIT"]  # numba sets it from the environment
 
 
+class _Cache:
+    """numba's cache; without it a start takes longer, so nothing about it may prevent one."""
+
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kept, name)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return self._kept.load_overload(sig, target_context)
+        except Exception:  # a file cut short by a power failure ends in any error of unpickling
+            with suppress(OSError):
+                self._kept.flush()
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            self._kept.save_overload(sig, data)
+
+
 def kernel(function: Function) -> Function:
     """Compile, GIL released, no fastmath (the same bytes on every machine), cached on disk."""
     if not IS_COMPILED:
         # Compiled code neither warns nor raises on overflow or 0/0; plain numpy scalars would warn.
         return np.errstate(all="ignore")(function)
-    return cast(Function, njit(nogil=True, cache=True, error_model="numpy")(function))
+    compiled: Any = njit(nogil=True, error_model="numpy")(function)
+    cache: Any = FunctionCache
+    with suppress(RuntimeError):  # no folder that can be written to
+        compiled._cache = _Cache(cache(function))
+    return cast(Function, compiled)
 
 
 def piece(function: Function) -> Function:
