@@ -47,12 +47,13 @@ COMPACT = {
 }
 # By the broker: workers have better things to do than to compress.
 PACKED = {"compression.type": "lz4"}
-HISTORY = DELETE | {"cleanup.policy": "compact,delete"}  # the last revision of each window
 CONFIGS: Mapping[str, Mapping[str, str]] = {
     "predictions": DELETE | {"retention.ms": str(7 * DAY_MS)},
     "labels": DELETE | {"retention.ms": str(30 * DAY_MS)},
     "partials": DELETE | LARGE_MESSAGE | {"retention.ms": str(2 * DAY_MS)},
-    "windows": HISTORY | LARGE_MESSAGE | PACKED | {"retention.ms": str(365 * DAY_MS)},
+    # Not compacted: the highest revision counts, and a worker that was halted while it sent one may
+    # write it after its successor has written the next.
+    "windows": DELETE | LARGE_MESSAGE | PACKED | {"retention.ms": str(365 * DAY_MS)},
     # Not compacted: the key is the alert's fingerprint, and how it came and went is its history.
     "alerts": DELETE | PACKED | {"retention.ms": str(365 * DAY_MS)},
     "dead-letters": DELETE | PACKED | {"retention.ms": str(30 * DAY_MS)},
