@@ -152,6 +152,7 @@ class Arena:
                 linger_ms=5, max_batch_size=256 * 1024,
             )  # fmt: skip
             topic, sent = self.settings.bus.topics["predictions"], 0
+            told: list[asyncio.Future[Any]] = []
             await producer.start()
             try:
                 batches: dict[int, Any] = defaultdict(producer.create_batch)
@@ -159,12 +160,12 @@ class Arena:
                     sent += 1
                     builder = batches[partition]
                     if builder.append(timestamp=None, key=None, value=value) is None:
-                        await producer.send_batch(builder, topic, partition=partition)
+                        told.append(await producer.send_batch(builder, topic, partition=partition))
                         builder = batches[partition] = producer.create_batch()
                         builder.append(timestamp=None, key=None, value=value)
                 for partition, builder in batches.items():
-                    await producer.send_batch(builder, topic, partition=partition)
-                await producer.flush()
+                    told.append(await producer.send_batch(builder, topic, partition=partition))
+                await asyncio.gather(*told)
             finally:
                 await producer.stop()
             return sent

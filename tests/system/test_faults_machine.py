@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,22 @@ def test_a_worker_that_is_offered_ten_times_what_it_carries(arena: Arena, feed: 
         assert max(most, slow.rss()) < MOST_RSS
         assert slow.shares() == 4
         assert "eartbeat" not in slow.log()  # a session that was lost
+
+
+@pytest.mark.chaos
+def test_two_greedy_neighbours_cost_no_partition(arena: Arena, feed: Feed) -> None:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        with arena.worker("only") as worker:
+            worker.wait_ready()
+            with arena.flow(feed, 2_000):
+                pause(20)
+            arena.finish(feed, what="three busy loops on the machine")
+            assert "without a last commit" not in worker.log()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.chaos
