@@ -65,10 +65,9 @@ def pause(seconds: float) -> None:
 def fill_up(folder: Path) -> Path:
     """Take what is left of a file system; the file to delete when it is to have room again."""
     filler = folder / "filler"
-    with filler.open("wb") as file, suppress(OSError):
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(1 << 12))
-            file.flush()
     return filler
 
 
