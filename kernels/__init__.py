@@ -17,4 +17,5 @@
 10. This package imports numpy and math; only jit.py and memory.py import numba.
 11. `decode` works on addresses instead (memory.py says why): what is read there lies in a buffer
     with PADDING bytes behind it, and what is written there was made large enough before the call.
+    So does features.py, on the addresses of whole arrays that the caller keeps.
 """

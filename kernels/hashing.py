@@ -115,9 +115,21 @@ def hash_texts(
 def hash_floats(values: NDArray[np.float64], key: Key, out: NDArray[np.uint64]) -> None:
     """Hash the bits of n numbers into out (n,); 0, which no sketch counts, for NaN and infinities.
 
-    -0.0 hashes as 0.0. There is no branch in the loop: the compiler hashes eight at a time.
+    -0.0 hashes as 0.0.
     """
-    for i in range(len(values)):
-        bits = float_bits(values[i] + 0.0)
+    hash_some(values, 0, len(values), key, out)
+
+
+@kernel
+def hash_some(
+    values: NDArray[np.float64], start: int, n: int, key: Key, out: NDArray[np.uint64]
+) -> None:
+    """The same of n numbers from `start` on, into the first n of out.
+
+    There is no branch in the loop, and no index from the end: eight are hashed at a time.
+    """
+    first = np.uint64(start)
+    for i in range(np.uint64(n)):
+        bits = float_bits(values[first + i] + 0.0)
         hashed = hash_word(bits, key)
         out[i] = hashed if (bits & MAGNITUDE_BITS) < INFINITY_BITS else np.uint64(0)

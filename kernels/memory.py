@@ -1,7 +1,7 @@
 """Memory: an address in, the bytes that stand there out; and what else one instruction does.
 
 In    addresses as int64, words as uint64
-Out   loads and stores that need no alignment, counts of zero bits, products, masks of bytes
+Out   loads and stores that need no alignment, counts of zero bits, products, masks of bytes, arrays
 Not   bounds: who reads at an address knows that it lies in a buffer with PADDING behind it
 
 numba counts references whenever an array is passed to a function, which made the scanner of
@@ -12,17 +12,21 @@ that imports numba. With NUMBA_DISABLE_JIT=1 ctypes reads and writes at the same
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import c_int32, c_int64, c_uint8, c_uint32, c_uint64
+from ctypes import addressof, c_char, c_int32, c_int64, c_uint8, c_uint32, c_uint64, c_void_p
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
+from numpy.typing import NDArray
 
-from kernels.jit import IS_COMPILED
+from kernels.jit import IS_COMPILED, piece
 
 PADDING = 64  # bytes that must be readable behind a buffer: the widest load
+
+Shape = int | tuple[int, int] | tuple[int, int, int]
 
 _BYTE, _HALF, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _BLOCK, _WIDE_BLOCK = ir.VectorType(_BYTE, 32), ir.VectorType(_BYTE, 64)
@@ -218,3 +222,55 @@ def high_bytes(builder: Any, at: Any) -> Any:
     """Which of 64 bytes are not ASCII."""
     block = _load(builder, at, _WIDE_BLOCK)
     return builder.bitcast(builder.icmp_signed("<", block, _all(_WIDE_BLOCK, 0)), _WORD)
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Where a C-contiguous array begins; it has to be kept as long as the address is used."""
+    if array.size and array.flags.writeable:  # four times as fast as asking numpy
+        return addressof(c_char.from_buffer(cast(Any, array)))
+    return int(array.ctypes.data)
+
+
+def _void(at: int) -> c_void_p:
+    return c_void_p(int(at))
+
+
+@_lowered(types.voidptr(types.int64), _void)
+def _pointer(builder: Any, at: Any) -> Any:
+    """An address as numba's own functions take it."""
+    return builder.inttoptr(at, _BYTE.as_pointer())
+
+
+@piece
+def floats_at(at: int, shape: Shape) -> NDArray[np.float64]:
+    """The float64 that stand at an address, as an array of this shape; it owns nothing."""
+    found: NDArray[np.float64] = carray(_pointer(at), shape, np.float64)
+    return found
+
+
+@piece
+def integers_at(at: int, shape: Shape) -> NDArray[np.int64]:
+    """The same of int64."""
+    found: NDArray[np.int64] = carray(_pointer(at), shape, np.int64)
+    return found
+
+
+@piece
+def codes_at(at: int, shape: Shape) -> NDArray[np.int32]:
+    """The same of int32."""
+    found: NDArray[np.int32] = carray(_pointer(at), shape, np.int32)
+    return found
+
+
+@piece
+def counts_at(at: int, shape: Shape) -> NDArray[np.uint32]:
+    """The same of uint32."""
+    found: NDArray[np.uint32] = carray(_pointer(at), shape, np.uint32)
+    return found
+
+
+@piece
+def bytes_at(at: int, shape: Shape) -> NDArray[np.uint8]:
+    """The same of bytes."""
+    found: NDArray[np.uint8] = carray(_pointer(at), shape, np.uint8)
+    return found

@@ -29,6 +29,7 @@ from kernels.measures import (
 from kernels.sketches import (
     confusion,
     covariance,
+    features,
     heavy,
     hyperloglog,
     logbins,
@@ -89,6 +90,7 @@ def _hashing() -> Iterator[Entry]:
     yield hashing.hash_texts, (texts, ends, key, np.zeros(1, np.uint64))
     yield hashing.hash_texts, (np.frombuffer(b"1" * 9, np.uint8), ends, key, np.zeros(1, np.uint64))
     yield hashing.hash_floats, (np.ones(1), key, np.zeros(1, np.uint64))
+    yield hashing.hash_some, (np.ones(1), 0, 1, key, np.zeros(1, np.uint64))
 
 
 def _ids() -> Iterator[Entry]:
@@ -139,11 +141,27 @@ def _moments() -> Iterator[Entry]:
     yield runs.arrange, (slots, np.zeros(1, np.int32), np.zeros(2, np.int64))
     arranged, scratch = runs.runs_of(slots, state.count), numbers.scratch()
     yield numbers.update, (state, logbins.empty(1), arranged, column, 0.0, 1.0, scratch)
+    yield numbers.gather, (column, arranged.order, 0, 1, np.zeros(1))
+    yield from _features(arranged, slots, column)
     yield moments.mean, (state, 0, 1.0)
     yield moments.variance, (state, 0, 1.0, 1)
     yield moments.skewness, (state, 0)
     yield moments.kurtosis, (state, 0)
     yield moments.reset, (state, 0)
+
+
+def _features(arranged: runs.Runs, slots: Any, column: Any) -> Iterator[Entry]:
+    """Of one number, every sketch there is, and one category."""
+    shape, cells, listed = moments.empty(1), logbins.empty(1), values.empty(1, 1)
+    hashed, table = hyperloglog.empty(1), values.build_table(column)
+    key, found, grid = (np.uint64(1), np.uint64(2)), np.zeros(1, np.int64), np.ones((1, 2))
+    row = np.array([features.number_row(shape, cells, hashed, table, listed)])
+    numbered = (row, grid, np.array([column.ctypes.data]), 1, 1, arranged, key, features.work())
+    yield features.update_numbers, (*numbered, found)
+    codes, apart = np.zeros(1, np.int32), np.zeros((1, 3), np.int64)
+    row = np.array([features.category_row(listed, apart)])
+    coded = (row, np.array([codes.ctypes.data]), codes, np.ones(1, np.int64), slots, 1, (-1, -3))
+    yield features.update_categories, (*coded, found)
 
 
 def _logbins(dtype: type[np.uint32] | type[np.int64]) -> Iterator[Entry]:
@@ -168,6 +186,7 @@ def _values() -> Iterator[Entry]:
     table = values.build_table(np.ones(1))
     yield values.build_table, (np.ones(1),)
     yield values.lookup, (table, np.ones(1), codes)
+    yield values.place_of, (table, 1.0)
     yield values.update, (state, slots, codes)
     yield values.merge, (state, slots, other)
     yield values.reset, (state, 0)
@@ -176,6 +195,7 @@ def _values() -> Iterator[Entry]:
 def _hyperloglog() -> Iterator[Entry]:
     slots, state = np.zeros(1, np.int32), hyperloglog.empty(1)
     yield hyperloglog.update, (state, slots, np.ones(1, np.uint64))
+    yield hyperloglog.note, (state, 0, np.ones(1, np.uint64), 0, 1, np.zeros(1, np.uint8))
     yield hyperloglog.merge, (state, slots, hyperloglog.empty(1))
     yield hyperloglog.distinct, (state, 0)
     yield hyperloglog.reset, (state, 0)

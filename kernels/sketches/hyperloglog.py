@@ -68,29 +68,37 @@ def update(state: HyperLogLog, slots: NDArray[np.int32], hashes: NDArray[np.uint
     slots   (n,)  row of each hash; -1 is skipped
     hashes  (n,)  0 is skipped
     """
-    first = 0
+    ranks, first = np.empty(slots.size, np.uint8), 0
     while first < slots.size:
         slot, last = slots[first], first + 1
         while last < slots.size and slots[last] == slot:
             last += 1
         if slot >= 0:
-            _note(state.registers[slot], hashes[first:last])
+            note(state, slot, hashes, first, last - first, ranks)
         first = last
 
 
 @kernel
-def _note(registers: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
-    """Note hashes in one row.
+def note(
+    state: HyperLogLog,
+    slot: int,
+    hashes: NDArray[np.uint64],
+    start: int,
+    n: int,
+    ranks: NDArray[np.uint8],
+) -> None:
+    """Note n hashes from `start` on in one row, in place; ranks (at least n,) is overwritten.
 
     Ranks first, in vector code. Then no branch: whether a register rises cannot be foretold.
     """
-    ranks = np.empty(hashes.size, np.uint8)
-    for at in range(hashes.size):
-        ranks[at] = _rank(hashes[at] >> _P_BITS) * int(hashes[at] != 0)
-    for at in range(hashes.size):
-        register = hashes[at] & _REGISTER_MASK  # unsigned: no check whether it counts from the end
-        known, rank = registers[register], ranks[at]
-        registers[register] = rank if rank > known else known
+    registers, first = state.registers, np.uint64(start)
+    for at in range(np.uint64(n)):
+        word = hashes[first + at]
+        ranks[at] = _rank(word >> _P_BITS) * int(word != 0)
+    for at in range(np.uint64(n)):
+        register = hashes[first + at] & _REGISTER_MASK  # unsigned: it cannot count from the end
+        known, rank = registers[slot, register], ranks[at]
+        registers[slot, register] = rank if rank > known else known
 
 
 @kernel

@@ -111,7 +111,7 @@ def update(
                 block, start = values, int(order[at])
             else:
                 block, start = work.values, 0
-                _gather(values, order, at, n, block)
+                gather(values, order, at, n, block)
             at += n
             before += n
             filler = _first_finite(block, start, n)
@@ -143,13 +143,14 @@ def update(
 
 
 @kernel
-def _gather(
+def gather(
     values: NDArray[np.float64],
     order: NDArray[np.int32],
     start: int,
     n: int,
     out: NDArray[np.float64],
 ) -> None:
+    """Write the values of n rows, order[start] and those that follow, to out."""
     for at in range(n):
         out[at] = values[np.uint32(order[start + at])]
 

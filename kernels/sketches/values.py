@@ -92,7 +92,7 @@ def build_table(values: NDArray[np.float64]) -> NumberTable:
     table = NumberTable(np.zeros(size, np.float64), np.full(size, -1, np.int32))
     for code in range(values.size):
         if (float_bits(values[code]) & MAGNITUDE_BITS) < INFINITY_BITS:
-            place = _place(table, values[code])
+            place = place_of(table, values[code])
             if table.codes[place] < 0:
                 table.keys[place] = values[code]
                 table.codes[place] = code
@@ -105,12 +105,12 @@ def lookup(table: NumberTable, values: NDArray[np.float64], codes_out: NDArray[n
     for at in range(values.size):
         codes_out[at] = -1
         if (float_bits(values[at]) & MAGNITUDE_BITS) < INFINITY_BITS:
-            codes_out[at] = table.codes[_place(table, values[at])]
+            codes_out[at] = table.codes[place_of(table, values[at])]
 
 
 @kernel
-def _place(table: NumberTable, value: float) -> int:
-    """Where a finite value stands, or the free place where it would."""
+def place_of(table: NumberTable, value: float) -> int:
+    """Where a finite value stands in a table, or the free place where it would."""
     size = table.codes.size
     bits = float_bits(value + 0.0)
     folded = (bits ^ (bits >> _HALF_BITS)) & _LOW_HALF

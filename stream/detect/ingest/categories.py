@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.hashing import Key
-from kernels.sketches import heavy, values
+from kernels.sketches import features, heavy, values
 from kernels.sketches.heavy import HeavyHitters
 from stream.detect.ingest.columns import hashes_of
 from stream.detect.ingest.distinct import DistinctSketch
@@ -54,9 +54,22 @@ class CategorySketch:
 
     def update(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
         """Add categories: codes (n,) into texts, or a negative code; slot -1 is skipped."""
-        known = np.array([self._code.get(text, -1) for text in texts] + [-1], np.int32)
+        known = np.array([*self.known(texts), -1], np.int32)
+        values.update(self._counts, slots, known[np.maximum(codes, -1)])
+        self.add_rest(slots, codes, texts)
+
+    def known(self, texts: list[str]) -> list[int]:
+        """Codes of texts in the vocabulary, -1 for those that are not in it."""
+        return [self._code.get(text, -1) for text in texts]
+
+    def addresses(self, untyped: NDArray[np.int64]) -> list[int]:
+        """Of the counts and of untyped (slots, 3), as kernels/sketches/features.py takes them."""
+        return features.category_row(self._counts, untyped)
+
+    def add_rest(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
+        """Add what is not in the vocabulary."""
+        known = np.array([*self.known(texts), -1], np.int32)
         mapped = known[np.maximum(codes, -1)]
-        values.update(self._counts, slots, mapped)
         at = np.flatnonzero((mapped < 0) & (codes >= 0) & (slots >= 0))
         if len(at):
             self._add_unlisted(slots[at], codes[at], texts)

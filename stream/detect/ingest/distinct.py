@@ -19,6 +19,7 @@ from kernels.sketches.hyperloglog import HyperLogLog
 Slots = NDArray[np.int32]
 
 FEW = 64
+SURELY = 4  # times FEW hashes tell that there are more than FEW different ones, or mostly
 
 
 class DistinctSketch:
@@ -29,6 +30,16 @@ class DistinctSketch:
         self._state: HyperLogLog | None = None
         # Until one slot has many, hashes as they are: registers take 4 KB for each slot.
         self._few: dict[int, NDArray[np.uint64]] = {}
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether there are registers."""
+        return self._state is not None
+
+    @property
+    def registers(self) -> HyperLogLog | None:
+        """Of all slots; None while hashes are kept as they are."""
+        return self._state
 
     def grow(self, slots: int) -> None:
         """Make room for more slots."""
@@ -58,17 +69,25 @@ class DistinctSketch:
 
     def add(self, slots: Slots, hashes: NDArray[np.uint64]) -> None:
         """Note hashes (n,), 0 for none; slot -1 is skipped."""
+        if self._state is None and len(hashes) > SURELY * FEW and slots[0] >= 0:
+            is_first = slots[: SURELY * FEW] == slots[0]
+            if len(np.unique(hashes[: SURELY * FEW][is_first])) > FEW + 1:  # one may be 0
+                self._spread()
         if self._state is None:
             for slot in np.unique(slots[(slots >= 0) & (hashes != 0)]).tolist():
                 known = self._few.get(slot, hashes[:0])
                 self._few[slot] = np.unique(np.concatenate([known, hashes[slots == slot]]))
             if max(map(len, self._few.values()), default=0) > FEW:
-                self._state = hyperloglog.empty(self._slots)
-                for slot, known in self._few.items():
-                    hyperloglog.update(self._state, np.full(len(known), slot, np.int32), known)
-                self._few.clear()
+                self._spread()
             return
         hyperloglog.update(self._state, slots, hashes)
+
+    def _spread(self) -> None:
+        """Registers from now on."""
+        self._state = hyperloglog.empty(self._slots)
+        for slot, known in self._few.items():
+            hyperloglog.update(self._state, np.full(len(known), slot, np.int32), known)
+        self._few.clear()
 
     def state(self, slot: int) -> HyperLogLog | None:
         """A copy of a slot's row; None if nothing was noted."""

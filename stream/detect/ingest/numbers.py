@@ -7,33 +7,22 @@ Not   what counts as a number (columns.py), texts (categories.py)
 
 from __future__ import annotations
 
-from threading import local
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import sparse
 from kernels.hashing import Key
-from kernels.sketches import logbins, moments, values
+from kernels.sketches import features, logbins, moments, values
 from kernels.sketches import numbers as fused
 from kernels.sketches.logbins import LogBins
 from kernels.sketches.runs import Runs, runs_of
 from kernels.sketches.slots import taken
 from stream.detect.grids import Grid
 from stream.detect.ingest.distinct import DistinctSketch
+from stream.detect.ingest.scratch import SCRATCH
 from stream.detect.states import NumberState
 
 Slots = NDArray[np.int32]
-
-
-class _Scratch(local):
-    """What a kernel needs besides its arguments; each thread has its own."""
-
-    def __init__(self) -> None:
-        self.arrays = fused.scratch()
-
-
-SCRATCH = _Scratch()
 
 
 class NumberSketch:
@@ -52,6 +41,7 @@ class NumberSketch:
         self._cells = logbins.empty(slots)
         self._table = values.build_table(vocabulary) if len(vocabulary) else None
         self._values = values.empty(slots, len(vocabulary))
+        self._moves = 0
 
     def grow(self, slots: int) -> None:
         """Make room for more slots."""
@@ -60,6 +50,7 @@ class NumberSketch:
         self._values = values.grow(self._values, slots)
         if self._unlisted is not None:
             self._unlisted.grow(slots)
+        self._moves += 1
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
@@ -78,15 +69,41 @@ class NumberSketch:
         if runs is None:
             runs = runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
         grid = self.grid
-        fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.arrays)
+        fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.work.numbers)
         if self._table is not None:
             codes = np.empty(len(numbers), np.int32)
             values.lookup(self._table, numbers, codes)
             values.update(self._values, slots, codes)
-            if self._unlisted is not None:
-                self._unlisted.add_unlisted(slots, numbers, codes)
-        elif self._unlisted is not None:
+        self.add_rest(slots, numbers)
+
+    @property
+    def moves(self) -> int:
+        """How often arrays were made anew: addresses of before are no longer good."""
+        return self._moves + (self._unlisted is not None and self._unlisted.is_dense)
+
+    def addresses(self) -> list[int]:
+        """Of all arrays, as kernels/sketches/features.py takes them."""
+        hashed = None
+        if self._table is None and self._unlisted is not None:
+            hashed = self._unlisted.registers
+        return features.number_row(self._moments, self._cells, hashed, self._table, self._values)
+
+    def add_rest(self, slots: Slots, numbers: NDArray[np.float64]) -> None:
+        """Add what a kernel that was given the addresses could not: hashes it has no place for."""
+        if self._unlisted is None:
+            return
+        if self._table is None:
             self._unlisted.add_numbers(slots, numbers)
+        else:
+            codes = np.empty(len(numbers), np.int32)
+            values.lookup(self._table, numbers, codes)
+            self._unlisted.add_unlisted(slots, numbers, codes)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether no value is noted by that kernel, so that all have to be given to `add_rest`."""
+        unlisted = self._unlisted
+        return self._table is None and unlisted is not None and not unlisted.is_dense
 
     def missing(self, slot: int) -> tuple[int, int]:
         """How many nulls and mistyped values came with a slot's events."""

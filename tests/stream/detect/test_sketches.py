@@ -9,10 +9,11 @@ import pytest
 
 from kernels.sketches import logbins, moments
 from stream.detect.ingest.sketches import StreamSketches
+from stream.detect.partials import pack
 from stream.detect.references import Reference
 from stream.detect.specs import FeatureSpec, LimitSpec, ModelSpec
 from stream.detect.states import FeatureState, WindowState
-from tests.builders import decode, event, reference
+from tests.builders import decode, event, partial, reference
 
 NAN, INF = float("nan"), float("inf")
 MIXED = [1, 2.5, True, "a", "a", None, NAN, INF, -INF, [3, 4], ["x"], {}, "b"]
@@ -169,3 +170,31 @@ def test_unseen_categories_are_counted_up_to_the_limit() -> None:
     # Of c four came, of each other two or one: what is counted of them may be theirs or not.
     assert counts["c"] >= 4
     assert feature.category.uncertain >= 1
+
+
+@pytest.mark.parametrize("size", [1, 37, 599])
+def test_batches_change_no_byte_while_sketches_move(size: int) -> None:
+    """More slots and registers instead of hashes come between batches: arrays are made anew."""
+    rows = [{"x": i * 1.5, "n": i % 3, "c": f"c{i % 4}", "y": -i} for i in range(600)]
+    trained = reference(
+        event(i, {"x": 0.1 * i, "n": i % 2, "c": f"c{i % 2}", "y": 1.0}) for i in range(900)
+    )
+    whole, cut = (_packed_in_batches(rows, trained, n) for n in (len(rows), size))
+    assert whole == cut
+
+
+def _packed_in_batches(rows: list[dict[str, Any]], trained: Reference, size: int) -> list[bytes]:
+    """What two parts have, the second of which is opened after the first batch."""
+    sketches = StreamSketches(ModelSpec(name="m"), trained, LimitSpec())
+    slots = [sketches.open()]
+    for start in range(0, len(rows), size):
+        some = enumerate(rows[start : start + size], start)
+        events = [event(i, row, id=f"e-{i}") for i, row in some]
+        [run] = decode(*events).runs
+        numbers = np.arange(start, start + len(events))
+        mine = np.where(numbers % 3 == 0, -1, slots[0]).astype(np.int32)
+        sketches.update(mine, run)
+        if start == 0:
+            slots.append(sketches.open())
+        sketches.update(np.where(numbers % 3 == 0, slots[1], -1).astype(np.int32), run)
+    return [pack(partial(0, state=sketches.close(slot))) for slot in slots]

@@ -1,0 +1,20 @@
+"""Scratch: nothing in, what kernels need beside their arguments out; each thread has its own.
+
+In    nothing
+Out   arrays that a kernel overwrites, made at a thread's first use
+Not   anything that lasts from one call to the next
+"""
+
+from __future__ import annotations
+
+from threading import local
+
+from kernels.sketches import features
+
+
+class _Scratch(local):
+    def __init__(self) -> None:
+        self.work = features.work()
+
+
+SCRATCH = _Scratch()

@@ -1,0 +1,105 @@
+"""Together: the plain columns of a run in, their sketches updated by one call of a kernel.
+
+In    numbers without texts, texts without numbers, each with the sketch it belongs to
+Out   the sketches as their own `update` leaves them
+Not   columns of several types, arrays, features without reference (sketches.py takes these)
+
+A run has twenty columns and, of one partition's fetch, often few events: what Python does for each
+column costs as much as counting a thousand values. So it does as little as it can, and addresses
+of sketches are read again only when one of them has moved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.hashing import Key
+from kernels.memory import address_of
+from kernels.sketches import features
+from kernels.sketches.runs import Runs
+from stream.detect.ingest.categories import CategorySketch
+from stream.detect.ingest.columns import MISTYPED_CODE, NULL_CODE, Column
+from stream.detect.ingest.numbers import NumberSketch
+from stream.detect.ingest.scratch import SCRATCH
+
+MARKS = NULL_CODE, MISTYPED_CODE
+
+Slots = NDArray[np.int32]
+
+
+class Numbers:
+    """Columns of numbers of one run after another."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._sketches = list[NumberSketch]()
+        self._moves = list[int]()
+        self._rows = np.empty((0, features.NUMBER_FIELDS), np.int64)
+        self._grids = np.empty((0, 2))
+
+    def update(
+        self,
+        sketches: list[NumberSketch],
+        columns: list[NDArray[np.float64]],
+        slots: Slots,
+        n_slots: int,
+        runs: Runs,
+    ) -> None:
+        """Add column i (n,) to sketches[i], each event to its slot in slots (n,), as runs have it.
+
+        No sketch may come twice; all have n_slots slots.
+        """
+        self._prepare(sketches)
+        unlisted = np.zeros(len(columns), np.int64)
+        features.update_numbers(
+            self._rows,
+            self._grids,
+            np.array([address_of(column) for column in columns], np.int64),
+            len(slots),
+            n_slots,
+            runs,
+            self._key,
+            SCRATCH.work,
+            unlisted,
+        )
+        for at, count in enumerate(unlisted.tolist()):
+            if count or sketches[at].has_rest:
+                sketches[at].add_rest(slots, columns[at])
+
+    def _prepare(self, sketches: list[NumberSketch]) -> None:
+        moves = [sketch.moves for sketch in sketches]
+        if moves == self._moves and sketches == self._sketches:
+            return
+        self._sketches, self._moves = sketches, moves
+        self._rows = np.array([sketch.addresses() for sketch in sketches], np.int64)
+        self._grids = np.array([sketch.grid for sketch in sketches], np.float64)
+
+
+def add_categories(
+    sketches: list[CategorySketch],
+    untyped: list[NDArray[np.int64]],
+    columns: list[Column],
+    slots: Slots,
+) -> None:
+    """Add column i (n,) of texts to sketches[i], and what is no text to untyped[i] (n_slots, 3)."""
+    known, ends, codes = list[int](), list[int](), list[NDArray[np.int32]]()
+    for sketch, column in zip(sketches, columns, strict=True):
+        assert column.codes is not None  # a column of texts
+        known += sketch.known(column.texts)
+        ends.append(len(known))
+        codes.append(column.codes)
+    unlisted = np.zeros(len(columns), np.int64)
+    pairs = zip(sketches, untyped, strict=True)
+    features.update_categories(
+        np.array([sketch.addresses(apart) for sketch, apart in pairs], np.int64),
+        np.array([address_of(part) for part in codes], np.int64),
+        np.array(known, np.int32),
+        np.array(ends, np.int64),
+        slots,
+        len(untyped[0]),
+        MARKS,
+        unlisted,
+    )
+    for at in np.flatnonzero(unlisted).tolist():
+        sketches[at].add_rest(slots, codes[at], columns[at].texts)
