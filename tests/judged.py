@@ -38,7 +38,8 @@ class Stream:
         found = Comparison("feature.x", "number", labels, before, now, n, m)
         if n >= 30:
             measure_bins(found)
-        weigh(found, self.past.noise(HOUR_MS, "training", found)._replace(caution=1.0))
+        known = self.past.noise(HOUR_MS, "training", found)
+        weigh(found, known._replace(caution=1.0, is_learnt=True))
         start_ms = self.at * HOUR_MS
         due = Due(Window(M, HOUR_MS, start_ms), revision, WindowState(events=n), {})
         reading = Reading(due, {}, {}, {"training": {"feature.x": found}}, self.past)

@@ -68,3 +68,10 @@ def test_other_tools_rules_call_a_large_change_drift() -> None:
     rules = Peers(law, values, 1_000).rules()
     assert {name for name, fires in rules.items() if fires(law.draw(rng, 1_000) + 1)} == set(rules)
     assert not rules["PSI > 0.1"](law.draw(rng, 1_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [50, 200])
+def test_a_budget_holds_from_the_first_window_of_autocorrelated_traffic(n: int) -> None:
+    rate = quality.alarms_in_weeks(n, 8, is_autocorrelated=True)
+    assert not rate.is_too_large

@@ -40,17 +40,19 @@ class Share(NamedTuple):
     chance: float
     hold: int
 
-    def level(self, n: float = 0.0, m: float = 1.0) -> float:
+    def level(self, n: float = 0.0, m: float = 1.0, alike: float = 0.0) -> float:
         """The level of each window's test, at most LARGEST_LEVEL.
 
-        n, m  sizes of window and reference
+        n, m   sizes of window and reference
+        alike  correlation of neighbouring windows by themselves
 
         Where h windows must agree their chances multiply, as far as they are independent. They
-        share the reference's noise: their correlation is ρ = n / (n + m), and together they are
-        worth h / (1 + (h - 1)ρ) independent ones (the rate at which the tail of h normal
-        variables of equal correlation falls).
+        share the reference's noise, n / (n + m) of all, and may be alike in the rest: their
+        correlation is ρ, and together they are worth h / (1 + (h - 1)ρ) independent ones (the
+        rate at which the tail of h normal variables of equal correlation falls).
         """
-        shared = n / (n + m)
+        of_reference = n / (n + m)
+        shared = of_reference + (1 - of_reference) * alike
         independent = self.hold / (1 + (self.hold - 1) * shared)
         return min(LARGEST_LEVEL, float(self.chance ** (1 / independent)))
 

@@ -312,7 +312,7 @@ def weigh(comparison: Comparison, noise: Noise) -> None:
     if "ks" in comparison.values:
         n_values, m_values = comparison.observed
         slowest = noise.doubted
-        if noise.is_uneven:
+        if noise.is_slow:
             slowest /= evenness(noise.doubted, comparison.freedom)
         chance = chances.ks_chance(comparison.values["ks"], n_values / slowest, m_values)
         comparison.p_values |= dict.fromkeys(ON_VALUES, chance)

@@ -11,6 +11,11 @@ are independent, and `factor` times as much if not. Drift that stays does not to
 once, so the factor is a median. Until a few windows have been seen, p-values are those of noisier
 traffic than most: a stream that begins is no incident.
 
+Neighbouring windows of slow traffic resemble one another, and beside each other they show too
+little of its noise. So a window is put beside the last but one as well (`of_neighbours`): where
+that shows more, the correlation of neighbours is seen, and with it how much the sum of many
+windows varies: more than each of them.
+
 Slow changes vary most: of AR(1), ρ = 0.9, the mean varies 19 times as much, the spread 10 times,
 what is finer less and less. A sum of so unequal parts has a longer tail than its mean says, that
 of a chi-square with fewer degrees of freedom (`evenness`).
@@ -40,13 +45,13 @@ SMALLEST_EXPECTED = 5.0  # per bin in the chance level; rarer bins are pooled (C
 FINEST = 5.0
 PRIOR = 5  # windows of independent events that are believed in before any is seen
 PRIOR_FREEDOM = 20.0
-FEW = 6  # windows to be seen before the factor is believed
-CAUTION = 3.0  # the factor of p-values until then
+FEW = 6  # windows to be seen before anything is believed
+CAUTION = 4.0  # the factor of p-values until then: that of AR(1), ρ = 0.9
 KEPT = 15  # windows whose median counts; with more of them their mean does
 MEMORY = 200  # windows after which one counts for a third in the mean
 CLIP = 4.0  # times what was known: a window that jumps counts for no more
 OF_MEDIAN = 2 / pi  # what a median is worth beside a mean
-SHIFTED = 1.15  # neighbouring windows resemble one another, which hides some of the noise
+MOST_ALIKE = 0.75  # correlation of neighbouring windows that is believed in
 LARGEST_PART = 0.6  # of what is too much falls on the slowest part; for AR(1) on deciles
 SELDOM = 1.0  # standard errors: one in six
 DOUBT = 1.5  # standard errors above 1 that a factor has to be to mean anything
@@ -61,17 +66,32 @@ class Noise(NamedTuple):
     freedom  degrees of freedom that it was estimated from; infinite if it is known
     caution  the factor of p-values is at least this
     is_uneven  whether its parts are taken to vary unequally
+    alike    correlation of neighbouring windows' shares
+    is_learnt  whether enough windows were seen to judge sums of them
     """
 
     factor: float = 1.0
     freedom: float = inf
     caution: float = 1.0
     is_uneven: bool = False
+    alike: float = 0.0
+    is_learnt: bool = False
 
     @property
     def doubted(self) -> float:
         """The factor of p-values."""
         return max(self.factor, self.caution)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether p-values are those of its slowest part: it is seen or may still be there."""
+        return self.is_uneven or self.caution > 1.0
+
+    @property
+    def of_sum(self) -> Noise:
+        """The noise of many windows put together, of which neighbours are alike."""
+        lasting = (1 + self.alike) / (1 - self.alike)
+        return self._replace(factor=self.factor * lasting, alike=0.0)
 
 
 INDEPENDENT = Noise()
@@ -79,7 +99,7 @@ INDEPENDENT = Noise()
 
 @dataclass(slots=True)
 class Learnt:
-    """What windows taught, each beside the one before it.
+    """What windows taught, each beside an earlier one.
 
     ratios        of the last windows, see `ratio`; at most KEPT
     mean, weight  of all windows, jumps clipped, the oldest forgotten; how many it stands for
@@ -110,17 +130,39 @@ class Learnt:
             factor = max(1.0, middle / _median(even))
         return factor
 
+    def _caution(self) -> float:
+        """The least factor of p-values: a median of few may be far too small."""
+        n = len(self.ratios)
+        if n < FEW:
+            return CAUTION
+        return max(1.0, sorted(self.ratios)[3 * n // 4]) if n < KEPT else 1.0
+
     def noise(self, freedom: int) -> Noise:
         """The noise to judge a window of so many degrees of freedom with."""
         n, freedom = len(self.ratios), max(freedom, 1)
         worth = self.weight if self.weight >= KEPT else OF_MEDIAN * n
         factor = self.factor(freedom)
+        caution, is_learnt = self._caution(), n >= KEPT
         if (factor - 1) ** 2 * freedom * max(worth, 1) < 2 * DOUBT**2:
-            return Noise(factor, PRIOR_FREEDOM + freedom * worth, 1.0 if n >= FEW else CAUTION)
-        factor = 1 + (factor - 1) * SHIFTED
+            # What is assumed, and not estimated, has no error of its own.
+            known = PRIOR_FREEDOM + freedom * worth if n >= FEW else inf
+            return Noise(factor, known, caution, is_learnt=is_learnt)
         even = freedom * evenness(factor, freedom)
-        caution = 1.0 if n >= FEW else CAUTION
-        return Noise(factor, even * max(worth, 2.0), caution, is_uneven=True)
+        return Noise(factor, even * max(worth, 2.0), caution, is_uneven=True, is_learnt=is_learnt)
+
+
+def of_neighbours(near: Learnt, far: Learnt, freedom: int) -> Noise:
+    """The noise of windows that were put beside the last one and beside the last but one.
+
+    Windows whose neighbours have the correlation c, and those after them c², show 1 - c of their
+    noise beside the last and 1 - c² beside the last but one. Of AR(1) c² is less, so that the noise
+    is rather too large.
+    """
+    noise = far.noise(freedom)
+    if not noise.is_uneven:
+        return noise
+    alike = min(max(1 - near.factor(freedom) / noise.factor, 0.0), MOST_ALIKE)
+    return noise._replace(factor=noise.factor / (1 - alike * alike), alike=alike)
 
 
 def _median(freedom: float) -> float:
@@ -174,9 +216,9 @@ def p_value(statistic: float, freedom: int, n: float, m: float, noise: Noise) ->
     if freedom < 1:
         return 1.0
     factor = inflation(noise.doubted, n, m)
-    even = freedom * (evenness(factor, freedom) if noise.is_uneven else 1.0)
-    # The slowest part sees so many fewer events.
-    effective = n / max(factor * freedom / even, 1.0)
+    even = freedom * (evenness(factor, freedom) if noise.is_slow else 1.0)
+    # The slowest part sees so many fewer events, if there is one.
+    effective = n / max(factor * freedom / even if noise.is_uneven else factor, 1.0)
     finest = 1 / (1 / noise.freedom + 1 / (FINEST * effective))
     return float(fdtrc(even, finest, statistic / freedom / factor))
 

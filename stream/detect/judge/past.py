@@ -18,7 +18,7 @@ import numpy as np
 
 from stream.detect.judge import noise
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.noise import Counts, Learnt, Noise
+from stream.detect.judge.noise import Counts, Learnt, Noise, of_neighbours
 from stream.detect.times import NEVER_MS
 
 MOST_BINS = 64  # kept of a feature; what is rarer in the reference is one bin
@@ -29,26 +29,40 @@ PREVIOUS = "previous"  # the reference that is the window before: nothing of it 
 class Trace:
     """How a feature varies from window to window of one length, on the bins of one reference.
 
-    learnt  from each window beside the one before it
-    last    counts of the last window; empty if there is none on these bins
+    near, far  from each window beside the last one, and beside the last but one
+    last       counts of these two on these bins, the older one first; fewer if there are none
     """
 
-    learnt: Learnt = field(default_factory=Learnt)
-    last: list[float] = field(default_factory=list)
+    near: Learnt = field(default_factory=Learnt)
+    far: Learnt = field(default_factory=Learnt)
+    last: list[list[float]] = field(default_factory=list)
+
+    def noise(self, freedom: int) -> Noise:
+        """The noise to judge the next window with."""
+        return of_neighbours(self.near, self.far, freedom)
 
     def learn(self, comparison: Comparison, is_beside_previous: bool) -> None:
         """Take one window in."""
-        if is_beside_previous:
-            before, now = comparison.reference, comparison.current
-            often = comparison.frequency
-        else:
-            kept = coarse(comparison)
-            now, often = kept.current, kept.reference
-            before, self.last = np.array(self.last), now.tolist()
-        if before.size == now.size:
-            ratio = noise.ratio(before, now, often)
-            if ratio is not None:
-                self.learnt.add(ratio, comparison.freedom)
+        freedom = comparison.freedom
+        if is_beside_previous:  # neighbours are what is judged: no more has to be known of them
+            before, often = comparison.reference, comparison.frequency
+            for learnt in (self.near, self.far):
+                _teach(learnt, noise.ratio(before, comparison.current, often), freedom)
+            return
+        kept = coarse(comparison)
+        now, often = kept.current, kept.reference
+        if self.last and len(self.last[-1]) != now.size:
+            self.last = []
+        if self.last:
+            _teach(self.near, noise.ratio(np.array(self.last[-1]), now, often), freedom)
+        if len(self.last) == 2:
+            _teach(self.far, noise.ratio(np.array(self.last[0]), now, often), freedom)
+        self.last = [*self.last[-1:], now.tolist()]
+
+
+def _teach(learnt: Learnt, ratio: float | None, freedom: int) -> None:
+    if ratio is not None:
+        learnt.add(ratio, freedom)
 
 
 @dataclass(slots=True)
@@ -111,7 +125,7 @@ class Past:
     def noise(self, length_ms: int, reference: str, comparison: Comparison) -> Noise:
         """The noise to judge a feature with."""
         trace = self.traces.get((length_ms, reference, comparison.feature), Trace())
-        return trace.learnt.noise(comparison.freedom)
+        return trace.noise(comparison.freedom)
 
     def learn(
         self, length_ms: int, end_ms: int, comparisons: Mapping[str, Mapping[str, Comparison]]
@@ -132,7 +146,7 @@ class Past:
             "learnt_to": [list(item) for item in self.learnt_to.items()],
             "references": self.references,
             "traces": [
-                [*key, t.learnt.ratios, t.learnt.mean, t.learnt.weight, t.last]
+                [*key, _listed(t.near), _listed(t.far), t.last]
                 for key, t in self.traces.items()
             ],
             "blocks": [
@@ -149,13 +163,17 @@ class Past:
             learnt_to={int(length): int(end) for length, end in body["learnt_to"]},
             references=dict(body["references"]),
             traces={
-                (a, b, c): Trace(Learnt(ratios, mean, weight), last)
-                for a, b, c, ratios, mean, weight, last in body["traces"]
+                (a, b, c): Trace(Learnt(*near), Learnt(*far), last)
+                for a, b, c, near, far, last in body["traces"]
             },
             blocks={(a, b): Block(*rest) for a, b, *rest in body["blocks"]},
             evidence={(a, b): Evidence(*rest) for a, b, *rest in body["evidence"]},
             sizes={tuple(key): (fires, finds) for key, fires, finds in body["sizes"]},
         )
+
+
+def _listed(learnt: Learnt) -> list[Any]:
+    return [learnt.ratios, learnt.mean, learnt.weight]
 
 
 def coarse(comparison: Comparison) -> Comparison:

@@ -75,7 +75,7 @@ def _distances(rule: RuleSpec, reading: Reading, share: Share) -> list[Finding]:
             effect,
             null_expectation=null,
             p_value=comparison.p_values.get(measure),
-            level=share.level(comparison.n, comparison.n_reference),
+            level=share.level(comparison.n, comparison.n_reference, comparison.noise.alike),
             n=comparison.n,
             n_reference=comparison.n_reference,
             reference=name,

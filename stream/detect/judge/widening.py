@@ -9,7 +9,8 @@ drastic change is told at once. The other half is for the wide window: windows a
 the power is reached, or for `widen` at most; then their sum is judged and the next one begins. A
 wide window of k windows has k times the chance of one, for it ends k times as rarely: the budget
 holds, because only the number of events decides when it ends, never what they say. Between two ends
-the verdict is `not_enough_data`, unless the window alone breaches.
+the verdict is `not_enough_data`, unless the window alone breaches. No wide window ends before it is
+known how much the windows that it is made of vary: of slow traffic the sum varies most.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def judge(findings: list[Finding], model: ModelSpec, reading: Reading) -> list[F
             finding, model, len(findings)
         )
         if finding.is_small:
-            finding.level = _half(finding).level(finding.n, finding.n_reference or 1)
+            finding.level = _half(finding).level(
+                finding.n, finding.n_reference or 1, _alike(finding)
+            )
     judge_all(findings)
     wide = [_wide(finding, model, reading, len(findings)) for finding in findings]
     _judge_wide(wide)
@@ -61,6 +64,10 @@ def judge(findings: list[Finding], model: ModelSpec, reading: Reading) -> list[F
 def _half(finding: Finding) -> Share:
     assert finding.share is not None  # rules.py gives every distance its share
     return finding.share._replace(chance=finding.share.chance / 2)
+
+
+def _alike(finding: Finding) -> float:
+    return finding.comparison.noise.alike if finding.comparison else 0.0
 
 
 def _can_widen(finding: Finding, model: ModelSpec, reading: Reading) -> bool:
@@ -111,10 +118,19 @@ def _wide(finding: Finding, model: ModelSpec, reading: Reading, family: int) -> 
         block = blocks[key] = Block(window.start_ms, 0, [0.0] * now.current.size)
     counts = np.array(block.counts) + now.current
     block.counts, block.windows = counts.tolist(), block.windows + 1
-    wide = replace(now, current=counts, n=int(counts.sum()), values={}, p_values={})
+    wide = replace(
+        now,
+        current=counts,
+        n=int(counts.sum()),
+        values={},
+        p_values={},
+        noise=known.noise.of_sum,
+    )
     is_enough = _is_enough(finding, model, family, wide)
     is_full = window.end_ms + window.length_ms - block.start_ms > model.widen_ms
     if block.windows < 2 or not (is_enough or is_full) or wide.n < noise.SMALLEST_N:
+        return None
+    if not known.noise.is_learnt:
         return None
     del blocks[key]
     measure_bins(wide)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from stream.detect.judge import noise
-from stream.detect.judge.noise import FEW, INDEPENDENT, Learnt, Noise
+from stream.detect.judge.noise import FEW, INDEPENDENT, KEPT, Learnt, Noise, of_neighbours
 
 EDGES = stats.norm.ppf(np.linspace(0, 1, 11)[1:-1])
 REFERENCE = np.full(10, 1_000.0)
@@ -50,6 +50,36 @@ def test_until_a_few_windows_are_seen_p_values_are_cautious() -> None:
     assert Learnt().noise(9).caution > 1
     assert taught([1.0] * (FEW - 1)).noise(9).caution > 1
     assert taught([1.0] * FEW).noise(9).caution == 1
+
+
+def test_of_a_few_windows_the_noisier_ones_count() -> None:
+    known = taught([1.0, 1.2, 0.8, 6.0, 1.1, 7.0, 1.0, 6.5]).noise(9)
+    assert known.caution == 6.5
+    assert known.is_slow
+    assert taught([1.0, 1.2, 0.8, 6.0, 1.1, 7.0, 1.0, 6.5] * 2).noise(9).caution == 1
+
+
+def test_neighbours_that_are_alike_show_how_much_their_sum_varies() -> None:
+    """Correlation c of neighbours, c² of the next: 1 - c and 1 - c² of the noise are seen."""
+    c, factor = 0.3, 8.0
+    near, far = taught([factor * (1 - c)] * 60), taught([factor * (1 - c * c)] * 60)
+    known = of_neighbours(near, far, 9)
+    assert known.alike == pytest.approx(1 - (1 - c) / (1 - c * c))
+    assert known.factor == pytest.approx(factor, rel=0.05)
+    assert known.of_sum.factor == pytest.approx(
+        known.factor * (1 + known.alike) / (1 - known.alike)
+    )
+    assert of_neighbours(far, far, 9).of_sum == far.noise(9)
+
+
+def test_independent_windows_have_no_likeness() -> None:
+    assert of_neighbours(taught([0.7] * 60), taught([1.0] * 60), 9).alike == 0.0
+
+
+def test_sums_are_judged_once_so_many_windows_were_seen() -> None:
+    assert not taught([1.0] * (KEPT - 1)).noise(9).is_learnt
+    assert taught([1.0] * KEPT).noise(9).is_learnt
+    assert taught([5.0] * KEPT).noise(9).is_learnt
 
 
 def test_one_jump_of_the_traffic_teaches_nothing() -> None:

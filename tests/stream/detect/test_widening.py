@@ -12,7 +12,7 @@ from stream.detect.detector import Detector
 from stream.detect.judge.enough import sizing
 from stream.detect.judge.findings import BREACH, NOT_ENOUGH, OK
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.noise import INDEPENDENT
+from stream.detect.judge.noise import INDEPENDENT, KEPT
 from stream.detect.judge.past import MOST_BINS, Past, coarse
 from stream.detect.specs import ModelSpec, RuleSpec
 from stream.detect.times import rfc3339
@@ -145,7 +145,7 @@ def test_a_window_summary_says_what_is_lacking_and_which_windows_decided() -> No
     known = reference([event(0, {"x": i % 10}) for i in range(2_000)])
     detector = Detector(spec(model), lambda _model, _version: known)
     worker, judge = detector.ingestor(0, 1), detector.judge()
-    events = [event(60 * minute + i, {"x": i % 10}) for minute in range(8) for i in range(40)]
+    events = [event(60 * minute + i, {"x": i % 10}) for minute in range(24) for i in range(40)]
     intakes = [worker.add(messages(*events)), worker.finish()]
     items = [x for one in intakes for x in (*one.partials, one.marker) if x is not None]
     windows = judge.add(list(enumerate(items))).windows
@@ -154,6 +154,7 @@ def test_a_window_summary_says_what_is_lacking_and_which_windows_decided() -> No
     assert first["features"]["x"]["measures"]["training"]["n_fires"] == 30
     assert first["summary"].startswith("not enough data for x: 40 events; the rule can fire from")
     decided = next(w for w in windows if w["verdict"] == "ok")
+    assert windows.index(decided) >= KEPT  # of a sum the noise has to be known
     measures = decided["features"]["x"]["measures"]["training"]
     assert measures["decided_on"]["start"] == first["start"]
     assert measures["decided_on"]["end"] == decided["end"]
