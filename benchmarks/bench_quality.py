@@ -25,9 +25,9 @@ def rows(quick: bool = False) -> list[Row]:
     ]
     found = [100 * rate.hits / rate.runs for rate in rates]
     worst = compared("quality/false_alarms/worst_vs_nominal", [(max(found), 5.0)], "%")
-    autocorrelated = quality.false_alarms(quality.LAWS[0], 200, 5, runs, is_autocorrelated=True)
+    autocorrelated = quality.false_alarms(quality.LAWS[0], 200, 20, runs, quality.AR)
     share = 100 * autocorrelated.hits / autocorrelated.runs
-    power = quality.power(quality.LAWS[0], 1_000, SHIFT, runs // 5, is_autocorrelated=False)
+    power = quality.power(quality.LAWS[0], 1_000, SHIFT, runs // 5, 0.0)
     return [
         worst,
         compared("quality/false_alarms/autocorrelated_vs_nominal", [(share, 5.0)], "%"),

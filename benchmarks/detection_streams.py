@@ -13,7 +13,7 @@ comparison, noise, rules, alerts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -36,7 +36,6 @@ from stream.detect.times import rfc3339
 
 M = 10_000  # events of a reference
 STREAM = Stream("m", "1")
-AR = 0.9  # correlation of neighbours in autocorrelated traffic
 Rng = np.random.Generator
 Values = NDArray[np.float64]
 
@@ -129,6 +128,13 @@ class Feature:
             bins = np.searchsorted(self.edges, values, side="left")
         return np.bincount(bins, minlength=size).astype(np.float64)
 
+    def window(self, counts: Values, n: int) -> Comparison:
+        """A window of n events with these counts, beside the reference."""
+        known = self.blank
+        return Comparison(
+            known.feature, known.kind, known.labels, known.reference, counts, n, known.n_reference
+        )
+
     def probabilities(self, change: Change) -> Values:
         """The law of one event over the bins."""
         if change not in self.known:
@@ -189,32 +195,49 @@ class Traffic:
     model: ModelSpec
     n: int
     rng: Rng
-    is_autocorrelated: bool = False
+    rho: float = 0.0  # correlation of an event with the one before it
 
-    def windows(self, changes: list[Change]) -> Iterator[tuple[Reading, list[Finding]]]:
-        """One window after another, each with its change, judged."""
-        past, levels = Past(), [np.zeros(1)] * len(self.features)
-        length_ms = self.model.lengths_ms[0]
-        for at, change in enumerate(changes):
+    @property
+    def is_autocorrelated(self) -> bool:
+        """Whether events depend on one another."""
+        return self.rho > 0
+
+    def windows(
+        self, changes: list[Change], unjudged: int = 0
+    ) -> Iterator[tuple[Reading, list[Finding]]]:
+        """One window after another, each with its change; the first ones are learnt, no more."""
+        past, length_ms = Past(), self.model.lengths_ms[0]
+        drawn = [self._draws(one, changes) for one in self.features]
+        for at in range(len(changes)):
             compared = {}
-            for i, one in enumerate(self.features):
-                counts = self._draw(one, change, levels, i)
-                beside = replace(one.blank, current=counts, n=self.n, values={}, p_values={})
+            for one, counts in zip(self.features, drawn, strict=True):
+                beside = one.window(counts[at], self.n)
                 measure_bins(beside)
-                weigh(beside, past.noise(length_ms, "training", beside))
+                if at >= unjudged:
+                    weigh(beside, past.noise(length_ms, "training", beside))
                 compared[beside.feature] = beside
+            if at < unjudged:
+                past.learn(length_ms, (at + 1) * length_ms, {"training": compared})
+                continue
             reading = self._reading(at * length_ms, compared, past)
             found_of = (rules.apply(rule, self.model, reading) for rule in self.model.rules)
             yield reading, [finding for found in found_of for finding in found]
             past.learn(length_ms, (at + 1) * length_ms, reading.comparisons)
 
-    def _draw(self, one: Feature, change: Change, levels: list[Values], i: int) -> Values:
+    def _draws(self, one: Feature, changes: list[Change]) -> Values:
+        """Counts of one feature (windows, bins)."""
         if not self.is_autocorrelated:
-            return self.rng.multinomial(self.n, one.probabilities(change)).astype(np.float64)
-        steps = self.rng.standard_normal(self.n) * (1 - AR * AR) ** 0.5
-        z = ar1(steps, float(levels[i][-1]))
-        levels[i] = z
-        return one.counts(change.apply(one.law, one.law.from_normal(z), self.rng))
+            chances = np.array([one.probabilities(change) for change in changes])
+            return self.rng.multinomial(self.n, chances).astype(np.float64)
+        steps = self.rng.standard_normal(self.n * len(changes)) * (1 - self.rho**2) ** 0.5
+        series = ar1(steps, float(self.rng.standard_normal()), self.rho)
+        windows = one.law.from_normal(series).reshape(len(changes), self.n)
+        return np.array(
+            [
+                one.counts(change.apply(one.law, values, self.rng))
+                for change, values in zip(changes, windows, strict=True)
+            ]
+        )
 
     def _reading(self, start_ms: int, compared: dict[str, Comparison], past: Past) -> Reading:
         window = Window(STREAM, self.model.lengths_ms[0], start_ms)
@@ -225,11 +248,11 @@ class Traffic:
         return Reading(due, summary, {}, {"training": compared}, past)
 
 
-def ar1(steps: Values, before: float) -> Values:
+def ar1(steps: Values, before: float, rho: float) -> Values:
     """A stationary AR(1) series of variance 1 from its innovations and the value before it."""
-    return np.asarray(lfilter([1.0], [1.0, -AR], steps, zi=[AR * before])[0])
+    return np.asarray(lfilter([1.0], [1.0, -rho], steps, zi=[rho * before])[0])
 
 
-def autocorrelated(rng: Rng, n: int) -> Values:
+def autocorrelated(rng: Rng, n: int, rho: float) -> Values:
     """A window of an AR(1) series that began long before."""
-    return ar1(rng.standard_normal(n) * (1 - AR * AR) ** 0.5, float(rng.standard_normal()))
+    return ar1(rng.standard_normal(n) * (1 - rho * rho) ** 0.5, float(rng.standard_normal()), rho)

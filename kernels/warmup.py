@@ -23,6 +23,7 @@ from kernels.measures import (
     distances,
     divergences,
     embeddings,
+    histograms,
     significance,
     twosample,
 )
@@ -278,6 +279,7 @@ def _measures() -> Iterator[Entry]:
     yield divergences.total_variation, (counts, counts)
     yield divergences.l_infinity, (counts, counts)
     yield divergences.culprit, (counts, counts)
+    yield histograms.measured, (counts, counts)
     yield distances.ks, (counts, counts)
     yield distances.ks_at, (counts, counts)
     yield distances.wasserstein, (counts, counts, counts)
@@ -286,6 +288,7 @@ def _measures() -> Iterator[Entry]:
     yield distances.energy_cells, (edges, counts, counts)
     yield significance.chi_square, (counts, counts)
     yield significance.pooled, (counts, counts, counts, 5.0)
+    yield significance.groups, (counts, 1.0, 5.0)
     yield significance.benjamini_hochberg, (counts,)
 
 

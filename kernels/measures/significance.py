@@ -77,6 +77,27 @@ def pooled(
 
 
 @kernel
+def groups(frequency: NDArray[np.float64], smaller: float, smallest_expected: float) -> int:
+    """How many groups `pooled` makes, where the smaller side has `smaller` counts."""
+    total = frequency.sum()
+    if not total > 0.0:
+        return 0
+    scale = smaller / total
+    lowest = np.inf
+    for i in range(frequency.size):
+        if 0.0 < frequency[i] < lowest:
+            lowest = frequency[i]
+    if lowest * scale >= smallest_expected:
+        return int((frequency > 0.0).sum())
+    found, gathered = 0, 0.0
+    for expected in np.sort(frequency) * scale:
+        gathered += expected
+        if gathered >= smallest_expected:
+            found, gathered = found + 1, 0.0
+    return max(found, 1)
+
+
+@kernel
 def benjamini_hochberg(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """q-values (n,): the smallest false discovery rate at which each test would be rejected.
 

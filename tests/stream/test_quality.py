@@ -73,5 +73,5 @@ def test_other_tools_rules_call_a_large_change_drift() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 200])
 def test_a_budget_holds_from_the_first_window_of_autocorrelated_traffic(n: int) -> None:
-    rate = quality.alarms_in_weeks(n, 8, is_autocorrelated=True)
+    rate = quality.alarms_in_weeks(n, 8, 0.9)
     assert not rate.is_too_large

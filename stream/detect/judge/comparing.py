@@ -7,7 +7,8 @@ Not   the measures (measures.py), which reference counts (judge.py), the rules (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import nan
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 from kernels.measures import significance
 from stream.detect.judge.enough import sentence_of, sizing
 from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding
-from stream.detect.judge.measures import Comparison, compare, weigh
+from stream.detect.judge.measures import Comparison, compare
+from stream.detect.judge.noise import Noise
 from stream.detect.judge.parts import Due
 from stream.detect.judge.past import Past
 from stream.detect.references import Reference
@@ -33,14 +35,13 @@ def compare_all(
     compared: dict[str, dict[str, Comparison]] = {}
     for name, reference in references.items():
         known = state.features.keys() | reference.state.features.keys()
+        noise_of = partial(past.noise, due.window.length_ms, name)
         found = {
             feature: comparison
             for feature in sorted(known)
             if not feature.startswith("service.")
-            and (comparison := _compare_feature(feature, state, reference))
+            and (comparison := _compare_feature(feature, state, reference, noise_of))
         }
-        for comparison in found.values():
-            weigh(comparison, past.noise(due.window.length_ms, name, comparison))
         p_values = np.array([c.p_values.get("psi", nan) for c in found.values()])
         q_values = significance.benjamini_hochberg(p_values) if len(found) else p_values
         for comparison, q_value in zip(found.values(), q_values.tolist(), strict=True):
@@ -49,9 +50,12 @@ def compare_all(
     return compared
 
 
-def _compare_feature(name: str, state: WindowState, reference: Reference) -> Comparison | None:
+def _compare_feature(
+    name: str, state: WindowState, reference: Reference, noise_of: Callable[[Comparison], Noise]
+) -> Comparison | None:
     # A feature that vanished is compared too: all of it is missing.
-    return compare(name, state.features.get(name, FeatureState()), state.events, reference)
+    now = state.features.get(name, FeatureState())
+    return compare(name, now, state.events, reference, noise_of)
 
 
 RANK = (NO_DATA, OK, NOT_ENOUGH, BREACH)  # of several findings the last of these counts

@@ -11,13 +11,14 @@ Wasserstein and moments are of the observed values.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.measures import distances, divergences, embeddings, significance
+from kernels.measures import distances, divergences, embeddings, histograms
 from kernels.sketches import logbins, moments, vectors
 from kernels.sketches.vectors import Vectors
 from stream.detect.judge import chances
@@ -36,7 +37,7 @@ from stream.detect.states import FeatureState, NumberState
 Counts = NDArray[np.float64]
 
 # Measures of the histogram share its chance level, the others that of Kolmogorov and Smirnov.
-ON_BINS = ("psi", "jensen_shannon", "kl", "hellinger", "total_variation", "l_infinity", "chi2")
+ON_BINS = histograms.MEASURES
 OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
 ON_VALUES = ("ks", "wasserstein", "wasserstein_normed", "energy", "energy_normed")
 ON_ARRAYS = ("cosine", "mean_shift")
@@ -87,9 +88,16 @@ class Comparison:
 
 
 def compare(
-    name: str, current: FeatureState, events: int, reference: Reference
+    name: str,
+    current: FeatureState,
+    events: int,
+    reference: Reference,
+    noise_of: Callable[[Comparison], Noise] = lambda _: INDEPENDENT,
 ) -> Comparison | None:
-    """The feature beside its reference; None if the reference does not know it in this kind."""
+    """The feature beside its reference; None if the reference does not know it in this kind.
+
+    noise_of  how much the feature varies by itself, once its degrees of freedom are known
+    """
     known = reference.feature(name)
     if known is None:
         return None
@@ -107,6 +115,7 @@ def compare(
         measure_bins(comparison)
         at = divergences.culprit(comparison.reference, comparison.current)
         comparison.culprits["l_infinity"] = comparison.labels[at]
+    weigh(comparison, noise_of(comparison))
     return comparison
 
 
@@ -278,15 +287,14 @@ def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64
 
 
 def measure_bins(comparison: Comparison) -> None:
-    """Everything that is read off the two histograms, and its chance level."""
+    """Everything that is read off the two histograms but its chance level: see `weigh`."""
     before, now = comparison.reference, comparison.current
-    values = _on_bins(before, now)
-    observed = _on_bins(before[:-1], now[:-1])
-    values |= {name: observed[name.removesuffix("_observed")] for name in OBSERVED}
-    comparison.values |= {name: float(value) for name, value in values.items()}
+    every, observed = histograms.measured(before, now)
+    comparison.values.update(zip(ON_BINS, every.tolist(), strict=True))
+    without = dict(zip(ON_BINS, observed.tolist(), strict=True))
+    comparison.values |= {name: without[name.removesuffix("_observed")] for name in OBSERVED}
     often = comparison.frequency
     comparison.statistic, comparison.freedom = chi_square(before, now, often)
-    weigh(comparison, comparison.noise)
 
 
 def weigh(comparison: Comparison, noise: Noise) -> None:
@@ -327,15 +335,3 @@ def _weigh_arrays(comparison: Comparison, noise: Noise) -> None:
     comparison.p_values |= dict.fromkeys(ON_ARRAYS, chance)
     expected = chances.mean_shift_expectation(n / noise.factor, m)
     comparison.null_expectation["mean_shift"] = expected
-
-
-def _on_bins(before: Counts, now: Counts) -> dict[str, float]:
-    return {
-        "psi": divergences.psi(before, now),
-        "jensen_shannon": divergences.jensen_shannon(before, now),
-        "kl": divergences.kl(before, now),
-        "hellinger": divergences.hellinger(before, now),
-        "total_variation": divergences.total_variation(before, now),
-        "l_infinity": divergences.l_infinity(before, now),
-        "chi2": significance.chi_square(before, now)[0],
-    }

@@ -229,9 +229,7 @@ def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -
     A window that comes from elsewhere has a chi-square off its centre by PSI / (1/n + 1/m).
     """
     m = float(reference.sum())
-    groups = significance.pooled(reference, reference * (n / m), reference, SMALLEST_EXPECTED)[
-        0
-    ].size
+    groups = significance.groups(reference, min(n, m), SMALLEST_EXPECTED)
     if groups < 2 or not level > 0:
         return 0.0
     factor = inflation(noise.factor, n, m)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.detect.judge import noise
 from stream.detect.judge.measures import Comparison
@@ -49,8 +51,7 @@ class Trace:
             for learnt in (self.near, self.far):
                 _teach(learnt, noise.ratio(before, comparison.current, often), freedom)
             return
-        kept = coarse(comparison)
-        now, often = kept.current, kept.reference
+        often, now = coarse_counts(comparison)
         if self.last and len(self.last[-1]) != now.size:
             self.last = []
         if self.last:
@@ -179,14 +180,36 @@ def _listed(learnt: Learnt) -> list[Any]:
 def coarse(comparison: Comparison) -> Comparison:
     """The same on MOST_BINS bins at most: the most frequent of the reference, the rest as one."""
     last = comparison.reference.size - 2  # unseen and missing values keep their bins
-    if comparison.kind != "category" or comparison.reference.size <= MOST_BINS:
+    if not _is_fine(comparison):
         return comparison
-    order = np.argsort(-comparison.reference[:last], kind="stable")
-    kept, rest = np.sort(order[: MOST_BINS - 3]), order[MOST_BINS - 3 :]
+    kept = _kept(comparison.reference[:last].tobytes())
     names = [*(comparison.labels[i] for i in kept.tolist()), "rarer", "unseen", "missing"]
+    before, now = coarse_counts(comparison)
+    return replace(comparison, labels=names, reference=before, current=now, values={})
+
+
+def coarse_counts(comparison: Comparison) -> tuple[Counts, Counts]:
+    """Counts of the reference and of the window on these bins."""
+    before, now = comparison.reference, comparison.current
+    if not _is_fine(comparison):
+        return before, now
+    last = before.size - 2
+    kept = _kept(before[:last].tobytes())
 
     def fewer(counts: Counts) -> Counts:
-        return np.concatenate([counts[kept], [counts[rest].sum()], counts[last:]])
+        of_kept = counts[kept]
+        rest = counts[:last].sum() - of_kept.sum()
+        return np.concatenate([of_kept, [rest], counts[last:]])
 
-    before, now = fewer(comparison.reference), fewer(comparison.current)
-    return replace(comparison, labels=names, reference=before, current=now, values={})
+    return fewer(before), fewer(now)
+
+
+def _is_fine(comparison: Comparison) -> bool:
+    return comparison.kind == "category" and comparison.reference.size > MOST_BINS
+
+
+@lru_cache(maxsize=1_024)
+def _kept(reference: bytes) -> NDArray[np.int64]:
+    """The most frequent bins, in their order; of the same reference in every window."""
+    order = np.argsort(-np.frombuffer(reference), kind="stable")
+    return np.sort(order[: MOST_BINS - 3])

@@ -19,6 +19,7 @@ from scipy.special import chdtri, gammaln, hyp0f1
 
 from stream.detect.judge.findings import BREACH, NOT_ENOUGH, OK, Finding, Reading
 from stream.detect.judge.measures import Comparison
+from stream.detect.judge.noise import evenness
 from stream.detect.judge.past import Evidence
 from stream.detect.times import NEVER_MS
 
@@ -39,13 +40,18 @@ def judge(findings: list[Finding], reading: Reading) -> None:
         key = (finding.rule.name, finding.feature or "")
         run_length = len(findings) / share.chance  # windows to a false alarm, on average
         evidence = past.evidence.get(key, Evidence())
-        if known is not None and not isnan(known.statistic) and reading.is_new:
+        if known is not None and _counts(known) and reading.is_new:
             if evidence.log <= 0:
                 evidence = Evidence(0.0, window.start_ms)
             grown = evidence.log + gain(known)
             evidence = Evidence(min(max(grown, 0.0), log(run_length) + BEYOND), evidence.since_ms)
             past.evidence[key] = evidence
         _tell(finding, evidence, run_length, window.end_ms)
+
+
+def _counts(known: Comparison) -> bool:
+    """Whether a window is evidence: not before it is known how much windows vary by themselves."""
+    return known.noise.is_learnt and not isnan(known.statistic)
 
 
 def _tell(finding: Finding, evidence: Evidence, run_length: float, end_ms: int) -> None:
@@ -69,19 +75,21 @@ def gain(comparison: Comparison) -> float:
     freedom = comparison.freedom
     if freedom < 1:
         return 0.0
-    factor = comparison.noise.factor
+    noise = comparison.noise.of_sum
+    even = freedom * (evenness(noise.factor, freedom) if noise.is_uneven else 1.0)
+    slowest = noise.factor * freedom / even
     # Beside a reference taken as it is, the chi-square has only the window's noise.
-    statistic = comparison.statistic * (1 + n / m) / factor
-    usual = n / factor * (TRIFLE + float(chdtri(freedom, SURE)) / m)
-    looked_for = usual + n / factor * DRIFT
+    statistic = comparison.statistic * (1 + n / m) / slowest
+    usual = n / slowest * (TRIFLE + float(chdtri(freedom, SURE)) / m)
+    looked_for = usual + n / slowest * DRIFT
     return (
         -(looked_for - usual) / 2
-        + _log_density(freedom, looked_for * statistic)
-        - _log_density(freedom, usual * statistic)
+        + _log_density(even, looked_for * statistic)
+        - _log_density(even, usual * statistic)
     )
 
 
-def _log_density(freedom: int, product: float) -> float:
+def _log_density(freedom: float, product: float) -> float:
     """What the centre adds to the density of a chi-square off its centre: log ₀F₁(f/2; p/4).
 
     product  of centre and value. By Debye's expansion where hyp0f1 would not be finite.

@@ -32,7 +32,7 @@ from stream.detect.judge.findings import (
     judge_all,
 )
 from stream.detect.judge.levels import LARGEST_LEVEL, Share
-from stream.detect.judge.measures import OBSERVED, ON_BINS, Comparison, measure_bins
+from stream.detect.judge.measures import OBSERVED, ON_BINS, Comparison, measure_bins, weigh
 from stream.detect.judge.past import PREVIOUS, Block, coarse
 from stream.detect.specs import ModelSpec
 
@@ -134,6 +134,7 @@ def _wide(finding: Finding, model: ModelSpec, reading: Reading, family: int) -> 
         return None
     del blocks[key]
     measure_bins(wide)
+    weigh(wide, wide.noise)
     return _finding_of(finding, wide, block, window.end_ms, is_enough)
 
 

@@ -60,6 +60,16 @@ def test_pooled_bins_equal_the_oracle(
     assert list(zip(reference.tolist(), current.tolist(), strict=True)) == expected
 
 
+@given(COUNTS, st.sampled_from([0.1, 1.0, 7.0, 1e6]), st.sampled_from([1.0, 5.0, 1000.0]))
+def test_groups_are_as_many_as_are_pooled(
+    pairs: list[tuple[int, int]], share: float, smallest_expected: float
+) -> None:
+    reference, _ = sides(pairs)
+    current = reference * share
+    found = significance.groups(reference, min(reference.sum(), current.sum()), smallest_expected)
+    assert found == significance.pooled(reference, current, reference, smallest_expected)[0].size
+
+
 @given(COUNTS)
 def test_pooling_keeps_all_counts(pairs: list[tuple[int, int]]) -> None:
     reference, current = significance.pooled(*sides(pairs), np.add(*sides(pairs)), 5.0)

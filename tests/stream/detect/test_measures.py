@@ -17,7 +17,9 @@ from stream.detect.judge.measures import (
     Comparison,
     compare,
     measure_bins,
+    weigh,
 )
+from stream.detect.judge.noise import INDEPENDENT
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, WindowState
 from tests.builders import event, ingestor, messages, reference
@@ -255,6 +257,7 @@ def test_an_alarm_budget_holds_far_out_in_the_tail(
 def _p_value(before: NDArray[np.int64], now: NDArray[np.int64]) -> float:
     compared = Comparison("c", "category", [], before.astype(float), now.astype(float), 0, 0)
     measure_bins(compared)
+    weigh(compared, INDEPENDENT)
     return compared.p_values["psi"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import exp, log
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_a_change_that_no_window_shows_is_found_in_time(rng: np.random.Generator
     assert BREACH in verdicts
     assert verdicts[-1] == BREACH
     single = [window.judge(draw).verdict for draw in rng.multinomial(400, SMALL, 30)]
-    assert (BREACH, BREACH) not in zip(single, single[1:], strict=False)  # what a rule waits for
+    assert (BREACH, BREACH) not in pairwise(single)  # what a rule waits for
 
 
 def test_the_finding_says_since_when_and_how_rarely(rng: np.random.Generator) -> None:
