@@ -276,7 +276,7 @@ class JudgeAgent:
         ]
         now = rfc3339(self._clock.now_ms())
         for orphan in verdicts.orphans:
-            letter = orphan_letter(orphan.partial, orphan.offset)
+            letter = orphan_letter(orphan, orphan.offset)
             value = dead_letter(letter, topics["partials"], partition, now)
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc()

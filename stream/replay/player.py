@@ -54,7 +54,7 @@ def play(
         ]
         verdicts = judge.add(list(enumerate(sent, items)))
         items += len(sent)
-        late = [orphan_letter(orphan.partial, items) for orphan in verdicts.orphans]
+        late = [orphan_letter(orphan, items) for orphan in verdicts.orphans]
         return Played(
             verdicts.windows, verdicts.alerts, intake.dead + late, intake.counted, messages
         )

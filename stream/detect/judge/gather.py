@@ -30,10 +30,10 @@ from stream.detect.times import NEVER_MS
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Events that came after their window was final."""
+    """A part that came after windows it belongs to were final; longer ones may have it."""
 
     partial: Partial
-    watermark_ms: int
+    windows: tuple[Window, ...]
     offset: int
 
 
@@ -159,9 +159,10 @@ class Gather:
             return None
         known = self._streams.get(item.stream)
         told_to = known.seen.told_to if known else self.told_to
-        last_end_ms = self._last_end(item.stream, item.pane)
+        windows = self._windows(item)
+        last_end_ms = windows[-1].end_ms
         if offset >= self.told_to and last_end_ms <= self.final_ms:
-            return None if self._is_repeat(item) else Orphan(item, self.final_ms, offset)
+            return None if self._is_repeat(item) else Orphan(item, windows, offset)
         is_dropped = known is not None and known.is_over and offset < told_to
         if is_dropped or last_end_ms <= self._kept_ms(item.stream):
             return None
@@ -171,10 +172,8 @@ class Gather:
             known.touched = {} if offset < told_to else None
         known.is_over = False
         is_held = self._hold(known, item, offset)
-        first_end_ms = self._ends(item.stream, item.pane)[0]
-        if is_held and offset >= told_to and first_end_ms <= self.final_ms:
-            return Orphan(item, self.final_ms, offset)  # only longer windows count it
-        return None
+        over = tuple(window for window in windows if window.end_ms <= self.final_ms)
+        return Orphan(item, over, offset) if is_held and offset >= told_to and over else None
 
     def segments(self, stream: Stream) -> int:
         """How many segments of its model's version there are as of the last message."""
@@ -313,13 +312,16 @@ class Gather:
         return self.final_ms - max(self._spec.model(stream.model).lengths_ms)
 
     def _last_end(self, stream: Stream, pane: int) -> int:
-        return self._ends(stream, pane)[-1]
-
-    def _ends(self, stream: Stream, pane: int) -> list[int]:
-        """Ends of the windows a pane belongs to, ascending."""
         at_ms = pane * self._pane_ms
         lengths = self._spec.model(stream.model).lengths_ms
-        return sorted(at_ms // length * length + length for length in lengths)
+        return max(at_ms // length * length + length for length in lengths)
+
+    def _windows(self, item: Partial) -> tuple[Window, ...]:
+        """The windows a part belongs to, by their end."""
+        at_ms, stream = item.pane * self._pane_ms, item.stream
+        lengths = self._spec.model(stream.model).lengths_ms
+        windows = (Window(stream, length, at_ms // length * length) for length in lengths)
+        return tuple(sorted(windows, key=lambda window: window.end_ms))
 
     def _merge(self, window: Window, revision: int) -> Due:
         return merge(window, revision, self._streams[window.stream].panes, self._pane_ms)

@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stream.detect.ingest.codec import DeadLetter
-from stream.detect.partials import Partial
+from stream.detect.judge.gather import Orphan
 from stream.detect.states import Stream
+from stream.detect.times import rfc3339
 
 
-def orphan_letter(partial: Partial, offset: int) -> DeadLetter:
-    """The dead letter of a part that came after its window, or the shortest of them, was final."""
-    whose = f"{partial.stream.model}/{partial.stream.version}"
+def orphan_letter(orphan: Orphan, offset: int) -> DeadLetter:
+    """The dead letter of a part that came after windows it belongs to were final; it names them."""
+    partial = orphan.partial
+    whose = "/".join(filter(None, partial.stream))
+    final = ", ".join(f"{rfc3339(w.start_ms)} to {rfc3339(w.end_ms)}" for w in orphan.windows)
     detail = (
-        f"{partial.state.events} events of {whose}, offsets {partial.first_offset} to "
-        f"{partial.last_offset} of source partition {partial.source}, came after their window "
-        "was final; longer windows that are not final have them"
+        f"a part of {partial.state.events} events of {whose}, offsets {partial.first_offset} to "
+        f"{partial.last_offset} of source partition {partial.source}, came after these windows "
+        f"were final: {final}; longer ones have it"
     )
     return DeadLetter(reason="too_late", field="ts", detail=detail, offset=offset, raw=b"")
 

@@ -83,6 +83,8 @@ class Sources:
         known = self._heard.get(marker.source)
         if known is None or not _is_old(marker, known.marker):
             vouched_ms = known.seen_ms if known else NEVER_MS
+            if marker.watermark_ms == -NEVER_MS:  # the end of a log that was recorded
+                vouched_ms = marker.watermark_ms
             self._heard[marker.source] = Heard(marker)
             self._heard[marker.source] = Heard(marker, self._told_ms(), vouched_ms)
         return self._vouched_ms()

@@ -12,6 +12,7 @@ import pytest
 
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.judge.gather import Due, Gather
+from stream.detect.judge.letters import orphan_letter
 from stream.detect.partials import Marker, Partial
 from stream.detect.specs import ModelSpec
 from stream.detect.states import Stream
@@ -28,11 +29,14 @@ class Told:
         self.gather = Gather(spec(model), next_offset=next_offset)
         self.offset = next_offset
         self.orphans = 0
+        self.letters: list[str] = []
 
     def give(self, *items: Partial | Marker) -> list[tuple[float, int, int, int | None]]:
         """Take these, then say what is due."""
         for item in items:
-            self.orphans += self.gather.add(item, self.offset) is not None
+            orphan = self.gather.add(item, self.offset)
+            self.orphans += orphan is not None
+            self.letters += [orphan_letter(orphan, self.offset).detail] if orphan else []
             self.offset += 1
         told = [shown(due) for due in self.gather.due()]
         self.gather.forget()
@@ -233,7 +237,11 @@ def test_with_several_lengths_a_late_part_still_counts_in_what_is_not_final() ->
     told = Told(LONG)
     told.give(partial(10, n=1), marker(240))  # [0 s, 60 s) is final, [0 s, 180 s) is not
     assert told.give(partial(10, n=2, part=3), marker(241)) == [(0, 3, 1, 3)]
-    assert told.orphans == 1  # a letter says that the shorter window does not have it
+    [letter] = told.letters
+    assert letter.endswith(
+        "came after these windows were final: 2024-10-04T00:00:00Z to 2024-10-04T00:01:00Z; "
+        "longer ones have it"
+    )
 
 
 def test_a_window_without_events_is_told_once_per_gap() -> None:

@@ -28,12 +28,12 @@ class Told:
 
     def _hear(self, source: int, second: int, *, is_idle: bool) -> int:
         self._beats += 1
-        at_ms = NEVER_MS if second == NEVER else second * 1000
+        at_ms = {NEVER: NEVER_MS, -NEVER: -NEVER_MS}.get(second, second * 1000)
         self.last = Marker(
             source=source, sources=self._n, watermark_ms=at_ms, is_idle=is_idle, beat=self._beats
         )
         heard_ms = self.sources.hear(self.last)
-        return NEVER if heard_ms == NEVER_MS else heard_ms // 1000
+        return {NEVER_MS: NEVER, -NEVER_MS: -NEVER}.get(heard_ms, heard_ms // 1000)
 
 
 def test_the_smallest_of_active_sources_counts() -> None:
@@ -107,3 +107,10 @@ def test_what_is_known_survives_as_a_row() -> None:
     assert (again[1].seen_ms, again[1].vouched_ms) == (60_000, 60_000)
     old = Heard.from_json(1, 2, 30_000, True)
     assert (old.seen_ms, old.vouched_ms) == (NEVER_MS, NEVER_MS)
+
+
+def test_a_log_that_has_ended_has_nothing_more_to_say() -> None:
+    told, end = Told(), -NEVER
+    told.active(0, 60)
+    assert told.idle(1, end) == 60
+    assert told.idle(0, end) == end

@@ -3,9 +3,10 @@
 In    `World` (world.py), `Expected` (oracle.py)
 Out   nothing, or what is wrong
 
-I1 each event in one window per length   I2 nothing is lost without a dead letter
-I5 dead letters have their reason and place   I6 commits never go back
-I11 parts are those of an undisturbed run, byte for byte
+I1 each event in one window per length, unless others had left it behind when it was published
+I2 nothing is lost without a dead letter that names the window   I3 a revision has one content
+I4 alerts are those of an undisturbed judge   I5 dead letters have their reason and place
+I6 commits never go back   I11 parts are those of an undisturbed run, byte for byte
 """
 
 from __future__ import annotations
@@ -14,26 +15,28 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from stream.detect.detector import Detector
 from stream.detect.ingest.events import Messages
 from stream.detect.partials import Partial, pack, read
 from tests.stream.schedules.oracle import Expected, Key, Tally, expect
 from tests.stream.schedules.world import World, rules_of
 
 PartKey = tuple[Any, ...]
-DAY_MS = 86_400_000
 TOP = 10  # ids a window shows
 
 
 def check(world: World) -> None:
     """All invariants."""
-    logs = [[(r.value, r.arrival_ms) for r in log] for log in world.ingest.topic.partitions]
+    logs = [
+        [(*record, reached) for record, reached in zip(log, known, strict=True)]
+        for log, known in zip(world.ingest.topic.partitions, world.reached, strict=True)
+    ]
     expected = expect(rules_of(world.spec), logs)
     commits_never_go_back(world)
     dead_letters_are_the_refused(world, expected)
     parts = last_parts(world)
     assert parts == undisturbed_parts(world), "I11: parts differ from those of a quiet run"
     windows_hold_each_event_once(world, expected)
+    judges_agree_with_one_that_never_stopped(world)
 
 
 def commits_never_go_back(world: World) -> None:
@@ -73,10 +76,10 @@ def last_parts(world: World) -> dict[PartKey, bytes]:
 
 def undisturbed_parts(world: World) -> dict[PartKey, bytes]:
     """Those of one worker that reads everything once and is never silent."""
-    detector, parts = Detector(world.spec, lambda _model, _version: None), dict[PartKey, bytes]()
+    parts = dict[PartKey, bytes]()
     sources = len(world.ingest.topic.partitions)
     for partition, log in enumerate(world.ingest.topic.partitions):
-        ingestor = detector.ingestor(partition, sources)
+        ingestor = world.quiet.ingestor(partition, sources)
         values, arrivals = [r.value for r in log], [r.arrival_ms for r in log]
         messages = Messages("p", partition, values, range(len(log)), arrivals)
         handed = ingestor.add(messages).partials + ingestor.finish().partials
@@ -84,32 +87,39 @@ def undisturbed_parts(world: World) -> dict[PartKey, bytes]:
     return parts
 
 
-def keys_of(partial: Partial, world: World) -> list[Key]:
-    at_ms = partial.pane * world.spec.time.pane_ms
-    model, _, segment = partial.stream
-    lengths = world.spec.default.lengths_ms
-    return [Key(model, segment or None, n, at_ms // n * n) for n in lengths]
-
-
 def windows_hold_each_event_once(world: World, expected: Expected) -> None:
     """I1 and I2: of the last revisions; what is missing came after its window was final."""
-    orphans = Counter[Key]()
-    for partial in {part_key(one): one for one in world.orphans}.values():
-        orphans.update(dict.fromkeys(keys_of(partial, world), partial.state.events))
+    said = world.bench.said
+    letters = Counter[Key]()
+    for orphan in said.orphans.values():
+        for (model, _, segment), length_ms, start_ms in orphan.windows:
+            letters[Key(model, segment or None, length_ms, start_ms)] += orphan.partial.state.events
     last: dict[Key, dict[str, Any]] = {}
-    for window in world.windows:
-        key = key_of(window)
-        if (
-            window["count"] + window["duplicates"]
-            and last.get(key, window)["revision"] <= window["revision"]
-        ):
-            last[key] = window
-    shown = {key: said(window) for key, window in last.items() if key not in orphans}
-    wanted = {key: meant(tally) for key, tally in expected.windows.items() if key not in orphans}
+    for window in sorted(said.windows.values(), key=lambda one: one["revision"]):
+        if window["count"] + window["duplicates"]:
+            last[key_of(window)] = window
+    shown = {key: stated(window) for key, window in last.items() if key not in letters}
+    wanted = {key: meant(tally) for key, tally in expected.windows.items() if key not in letters}
     assert shown == wanted, "I1: windows"
-    for key, letters in orphans.items():
-        missing = expected.windows[key].ids.total() - (last[key]["count"] if key in last else 0)
-        assert 0 <= missing <= letters, f"I2: {missing} events of {key} are missing"
+    for key, most in letters.items():
+        tally = expected.windows[key]
+        missing = tally.ids.total() - (last[key]["count"] if key in last else 0)
+        assert 0 <= missing <= most, f"I2: {missing} events of {key} are missing"
+        assert missing <= tally.hopeless or world.is_misled, f"I1: {key} was run away from"
+
+
+def judges_agree_with_one_that_never_stopped(world: World) -> None:
+    """I3, I4 and I11: whatever befell them, they told the same, and all of it."""
+    if world.bench.is_undisturbed:
+        return
+    said, quiet = world.bench.said, world.bench.undisturbed()
+    assert said.windows.keys() == quiet.windows.keys(), "I3: other windows"
+    assert said.alerts.keys() == quiet.alerts.keys(), "I4: other alerts"
+    assert said.orphans.keys() == quiet.orphans.keys(), "I5: other orphans"
+    for window in quiet.windows.values():
+        said.window(window)
+    for alert in quiet.alerts.values():
+        said.alert(alert)
 
 
 def key_of(window: dict[str, Any]) -> Key:
@@ -119,7 +129,7 @@ def key_of(window: dict[str, Any]) -> Key:
     return Key(window["model"], window["segment"], end - start, start)
 
 
-def said(window: dict[str, Any]) -> tuple[Any, ...]:
+def stated(window: dict[str, Any]) -> tuple[Any, ...]:
     """Count, late, duplicates, whether those are all, the first ids and how many there are."""
     who = window["features"].get("who", {"top": [], "distinct": 0})
     told = window["count"], window["late"], window["duplicates"], window["duplicates_exact"]

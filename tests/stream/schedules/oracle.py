@@ -42,12 +42,17 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What a window holds; ids: how often each id was counted."""
+    """What a window holds.
+
+    ids       how often each id was counted
+    hopeless  of these, how many came when others had left the window behind for good
+    """
 
     ids: Counter[str] = field(default_factory=Counter)
     late: int = 0
     duplicates: int = 0
     unkept: int = 0
+    hopeless: int = 0
 
 
 @dataclass(slots=True)
@@ -66,22 +71,34 @@ class _Roll:
     models: set[str] = field(default_factory=set)
 
 
-def expect(rules: Rules, logs: Sequence[Sequence[tuple[bytes, int]]]) -> Expected:
-    """Everything that follows from the logs of all source partitions."""
+def expect(rules: Rules, logs: Sequence[Sequence[tuple[bytes, int, int]]]) -> Expected:
+    """Everything that follows from the logs of all source partitions.
+
+    logs  of each message its bytes, its arrival, and how far the furthest partition was by then
+    """
     expected = Expected()
     for partition, log in enumerate(logs):
         _Partition(rules, partition, expected).read(log)
     return expected
 
 
+def reached_ms(rules: Rules, value: bytes, arrival_ms: int) -> int:
+    """How far a message may move the watermark of its partition."""
+    times = [event["ts"] for event, reason, _ in _events(value) if reason is None]
+    own = [min(ts, arrival_ms) - rules.grace_ms for ts in times]
+    return max(own, default=NEVER)
+
+
 class _Partition:
     def __init__(self, rules: Rules, partition: int, expected: Expected) -> None:
         self._rules, self._number, self._expected = rules, partition, expected
-        self._watermark_ms = NEVER
+        self._watermark_ms = self._final_ms = NEVER
         self._rolls: dict[tuple[int, int], _Roll] = defaultdict(_Roll)
 
-    def read(self, log: Sequence[tuple[bytes, int]]) -> None:
-        for offset, (value, arrival_ms) in enumerate(log):
+    def read(self, log: Sequence[tuple[bytes, int, int]]) -> None:
+        for offset, (value, arrival_ms, reached) in enumerate(log):
+            self._final_ms = (reached - self._rules.revise_for_ms) // self._rules.pane_ms
+            self._final_ms *= self._rules.pane_ms
             for event, reason, name in _events(value):
                 self._expected.events += 1
                 if reason is None:
@@ -122,6 +139,7 @@ class _Partition:
             tally.ids[event["id"]] += 1
             tally.late += is_late
             tally.unkept += not has_room
+            tally.hopeless += key.start_ms + key.length_ms <= self._final_ms
 
     def _keys(self, event: dict[str, Any]) -> Iterator[Key]:
         rules, ts_ms = self._rules, event["ts"]

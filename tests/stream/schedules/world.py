@@ -6,8 +6,8 @@ Not   whether that is right (check.py)
 
 Workers hold source partitions as the ingest agent does: take records, hand out, send, commit. They
 die at any of these points with part of a hand-out sent; lose partitions with or without being told,
-and go on as zombies until a commit is refused. What they sent is judged at the end by one judge per
-partition of partials, which has seen all of it.
+and go on as zombies until a commit is refused. Judges (judges.py) read what they send as it comes.
+Event time passes as the clock does, or many times as fast, as in a replay.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from stream.detect.detector import Detector
 from stream.detect.ingest.codec import DeadLetter
 from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
-from stream.detect.partials import Partial, pack, pack_marker, read
-from stream.detect.specs import DetectorSpec, FeatureSpec, LimitSpec, ModelSpec, TimeSpec
+from stream.detect.partials import pack, pack_marker
+from stream.detect.specs import DetectorSpec, FeatureSpec, LimitSpec, ModelSpec, RuleSpec, TimeSpec
 from tests.stream.schedules.broker import Commit, Group, Record, Topic
-from tests.stream.schedules.oracle import Rules
+from tests.stream.schedules.judges import Bench
+from tests.stream.schedules.oracle import NEVER, Rules, reached_ms
 
 START_MS = 1_700_000_000_000
 PANE_MS = 1_000
+BEHIND_MS = {1: 0, 40: 2_000_000}  # of event time behind the clock, by pace
 WORKERS = 3
 BAD = (
     b"{", b"[", b"7", b"[1,null]", b"{}", b'{"id":"a"}', b'{"id":"a","model":"m"}',
     b'{"id":"a","model":"m","ts":"soon"}', b"[]",
 )  # fmt: skip
 ACTIONS = {
-    "publish": 30, "ingest": 40, "commit": 6, "idle": 6, "assign": 5, "kill": 2,
+    "publish": 30, "ingest": 40, "commit": 6, "idle": 8, "assign": 5, "kill": 2,
+    "judge": 12, "save": 4, "unseat": 3,
 }  # fmt: skip
 
 
@@ -77,7 +80,7 @@ class Side:
 def plan(seed: int) -> list[Action]:
     """The actions of a schedule."""
     chance = random.Random(seed)
-    names = chance.choices(list(ACTIONS), list(ACTIONS.values()), k=chance.randint(8, 32))
+    names = chance.choices(list(ACTIONS), list(ACTIONS.values()), k=chance.randint(8, 26))
     return [Action(name, chance.getrandbits(32)) for name in names]
 
 
@@ -90,6 +93,7 @@ def spec_of(
         name="*",
         lengths_ms=tuple(n * PANE_MS for n in panes),
         features={"who": FeatureSpec(name="who", kind="category")},
+        rules=(RuleSpec(name="few", kind="volume", objective="rate_per_second", below=1.5),),
         keep_previous=False,
     )
     return DetectorSpec(
@@ -125,16 +129,20 @@ class World:
             chance.choice((4_000, 60_000)),
             chance.choice((0, 2_000)),
             chance.choice((3, 1_000)),
-            chance.choice(((1,), (2,))),
+            chance.choice(((1,), (2,), (2, 1), (1, 3))),
         )
         sources = chance.choice((1, 2, 2))
         self.ingest = Side(Topic.of(sources), Group.of(sources))
         self.partials = Topic.of(chance.choice((1, 2)))
         self.now_ms, self._serial = START_MS + chance.randrange(PANE_MS), 0
+        self._pace = chance.choice((1, 1, 40))  # of event time
+        self.reached_ms = NEVER  # the furthest that any partition was published or told to
+        self.reached: list[list[int]] = [[] for _ in range(sources)]  # as each record came
+        self.is_misled = False  # a worker took for idle what was not
         self.dead: list[tuple[int, DeadLetter]] = []
-        self.windows: list[dict[str, Any]] = []
-        self.orphans: list[Partial] = []
-        self._detectors = [self._detector() for _ in range(WORKERS)]
+        self.quiet = Detector(self.spec, _no_reference)  # of nobody whom anything befalls
+        self.bench = Bench(self.partials.partitions, self.quiet)
+        self._detectors: dict[int, Detector] = {}
         for partition in range(sources):
             self._assign(partition, chance)
 
@@ -144,16 +152,26 @@ class World:
             getattr(self, f"_{name}_somewhere")(random.Random(seed))
         self._rest()
 
-    def _detector(self) -> Detector:
-        return Detector(self.spec, lambda _model, _version: None)
+    def _judge_somewhere(self, chance: random.Random) -> None:
+        self.bench.take(chance)
+
+    def _save_somewhere(self, chance: random.Random) -> None:
+        self.bench.save(chance)
+
+    def _unseat_somewhere(self, chance: random.Random) -> None:
+        self.bench.reassign(chance)
 
     # -- publishers --
 
     def _publish_somewhere(self, chance: random.Random) -> None:
         self.now_ms += chance.choice((0, 50, 300, 300, 1_200))
-        log = chance.choice(self.ingest.topic.partitions)
-        for _ in range(chance.randint(1, 4)):
-            log.append(Record(self._message(chance, log), self.now_ms))
+        partition = chance.randrange(len(self.ingest.topic.partitions))
+        log = self.ingest.topic.partitions[partition]
+        for _ in range(chance.randint(1, 3)):
+            record = Record(self._message(chance, log), self.now_ms)
+            log.append(record)
+            self.reached[partition].append(self.reached_ms)
+            self.reached_ms = max(self.reached_ms, reached_ms(rules_of(self.spec), *record))
 
     def _message(self, chance: random.Random, log: list[Record]) -> bytes:
         draw = chance.random()
@@ -168,11 +186,12 @@ class World:
 
     def _event(self, chance: random.Random) -> dict[str, Any]:
         self._serial += 1
+        at_ms = START_MS + (self.now_ms - START_MS) * self._pace - BEHIND_MS[self._pace]
         shift_ms = chance.choice((-100, -100, 0, -600, -1_500, -3_000, -8_000, 2_500, 9_000))
         event = {
             "id": f"e{chance.choice((self._serial, self._serial, self._serial // 3))}",
             "model": chance.choice("mmmxy"),
-            "ts": self.now_ms + shift_ms,
+            "ts": at_ms + shift_ms,
             "segment": {"site": chance.choice("ab")},
         }
         return event | {"features": {"who": event["id"]}}
@@ -206,6 +225,7 @@ class World:
             sent[crc32("\0".join(partial.stream).encode()) % spread].append(pack(partial))
         for one in sent if intake.marker is not None else ():
             one.append(pack_marker(intake.marker))  # type: ignore[arg-type]
+            self.reached_ms = max(self.reached_ms, intake.marker.watermark_ms)  # type: ignore[union-attr]
         dead = [(holder.partition, letter) for letter in intake.dead]
         if fatal is not None:
             sent = [one[: fatal.randint(0, len(one))] for one in sent]
@@ -220,8 +240,10 @@ class World:
         holder = self._any_holder(chance)
         if holder is None:
             return
-        is_zombie = holder in self.ingest.zombies  # it does not know how long the log is by now
-        if is_zombie or holder.position == len(self.ingest.topic.partitions[holder.partition]):
+        is_read = holder.position == len(self.ingest.topic.partitions[holder.partition])
+        is_late = holder in self.ingest.zombies  # it may have looked long ago
+        self.is_misled |= is_late and not is_read
+        if is_late or is_read:
             elapsed_ms = chance.choice((100, 1_000, 2_500))
             self.now_ms += elapsed_ms
             self._idle(holder, elapsed_ms, chance if chance.random() < 0.2 else None)
@@ -251,7 +273,7 @@ class World:
         self._kill(chance.randrange(WORKERS))
 
     def _kill(self, worker: int) -> None:
-        self._detectors[worker] = self._detector()
+        self._detectors.pop(worker, None)
         for holder in [*self.ingest.owners.values(), *self.ingest.zombies]:
             if holder.worker == worker:
                 self.ingest.forget(holder)
@@ -275,6 +297,8 @@ class World:
         side = self.ingest
         generation = side.group.reassign(partition)
         offset, progress = side.group.commits[partition] or Commit(0, None)
+        if worker not in self._detectors:
+            self._detectors[worker] = Detector(self.spec, _no_reference)
         ingestor = self._detectors[worker].ingestor(
             partition, len(side.topic.partitions), next_offset=offset, progress=progress
         )
@@ -292,8 +316,8 @@ class World:
         for _ in range(3):  # until each partition has vouched for all others
             for holder in self.ingest.owners.values():
                 self._idle(holder, 120_000, None)
-        for log in self.partials.partitions:
-            judge = self._detectors[0].judge()
-            verdicts = judge.add([(i, read(record.value)) for i, record in enumerate(log)])
-            self.windows += verdicts.windows
-            self.orphans += [orphan.partial for orphan in verdicts.orphans]
+        self.bench.rest()
+
+
+def _no_reference(_model: str, _version: str) -> None:
+    return None
