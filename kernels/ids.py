@@ -16,11 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import kernel, signed
+from kernels.jit import kernel, prefetch, signed
 
 NEW, SEEN, UNKEPT = 0, 1, 2
 BYTES_PER_PLACE = 8
 FIRST_PLACES = 64
+SMALL = 1 << 15  # places: 256 KB
+_AHEAD = 16  # rows whose places are loaded meanwhile: a large set is in no near cache
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
@@ -40,10 +42,12 @@ def with_room(ids: IdSet, more: int, limit: int) -> IdSet:
     """The set itself, or a larger copy that takes so many more hashes, up to limit in all."""
     wanted = min(int(ids.kept[0]) + more, limit)
     places = len(ids.hashes)
+    if places >= 2 * wanted:
+        return ids
     while places < 2 * wanted:
         places *= 2
-    if places == len(ids.hashes):
-        return ids
+    if places < SMALL and wanted < limit:
+        places *= 2  # what grows mostly goes on growing, and each time all hashes move
     larger = empty(places)
     move(ids, larger)
     return larger
@@ -72,7 +76,10 @@ def add(
     hashes, told_out  (n,)
     rows   (k,) of these; what is not among them is left alone
     """
+    last = np.uint64(ids.hashes.size - 1)
     for at in range(rows.size):
+        if at + _AHEAD < rows.size:
+            prefetch(ids.hashes, signed(hashes[rows[at + _AHEAD]] & last))
         row = rows[at]
         wanted = hashes[row] if hashes[row] != _NONE else _ONE
         place = _place(ids.hashes, wanted)

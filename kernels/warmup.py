@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import hashing, ids, jit, sparse
+from kernels import hashing, ids, jit, placing, sparse
 from kernels.decode import columns, events, records, tables
 from kernels.measures import (
     attributions,
@@ -64,6 +64,7 @@ def entries() -> Iterator[Entry]:
     yield jit.signed, (np.uint64(0),)
     yield from _hashing()
     yield from _ids()
+    yield from _placing()
     yield from _records()
     yield from _scanner()
     yield from _columns()
@@ -98,6 +99,12 @@ def _ids() -> Iterator[Entry]:
     known = ids.empty()
     yield ids.add, (known, 1, np.ones(1, np.uint64), np.zeros(1, np.int64), np.zeros(1, np.int8))
     yield ids.move, (known, ids.empty())
+
+
+def _placing() -> Iterator[Entry]:
+    out = np.zeros((3, 1), np.int64)
+    times, verdicts = np.ones(1, np.int64), np.zeros(1, np.int8)
+    yield placing.place, (times, times, 0, 0, (1, 1, 1, 1), *out, verdicts)
 
 
 def _records() -> Iterator[Entry]:

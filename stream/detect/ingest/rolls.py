@@ -82,6 +82,7 @@ class Rolls:
         self._kept_parts = spec.time.duplicates_for_ms // spec.time.pane_ms
         self._open: dict[RollKey, Roll] = {}
         self._streams: dict[ModelKey, np.uint64] = {}  # their hashes
+        self._usual = 0  # ids of the roll closed last: the next one will have about as many
 
     def call(self, decoded: Decoded, placement: Placement) -> Called:
         """Enter the events of a fetch, and write the verdicts of those that are not counted.
@@ -112,7 +113,8 @@ class Rolls:
         """Forget the rolls of which nothing can come any more."""
         for pane, unit in list(self._open):
             if self._time.is_complete(pane, max(unit, self._kept_parts)):
-                del self._open[pane, unit]
+                closed = self._open.pop((pane, unit))
+                self._usual = int(closed.ids.kept[0]) if unit == 0 else self._usual
 
     def drop(self) -> None:
         """Forget all."""
@@ -123,12 +125,13 @@ class Rolls:
         return min(self._open.values(), key=lambda roll: roll.first_offset, default=None)
 
     def _roll(self, key: RollKey, row: int, decoded: Decoded, placement: Placement) -> Roll:
-        roll = self._open.get(key)
+        roll, limit = self._open.get(key), self._spec.limits.max_ids
         if roll is None:
             first = int(decoded.offsets[row])
             # A replay starts with the whole message, so with what came before its first event.
             before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
             roll = self._open[key] = Roll(key[0], first, before_ms)
+            roll.ids = ids.with_room(roll.ids, self._usual if key[1] == 0 else 0, limit)
         return roll
 
     def _admit(self, called: Called, decoded: Decoded, verdicts: NDArray[np.int8]) -> None:

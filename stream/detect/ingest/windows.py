@@ -24,10 +24,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import placing
 from stream.detect.specs import TimeSpec
 from stream.detect.times import NEVER_MS
 
-COUNTED, TOO_FAR_AHEAD, TOO_LATE, ALREADY_SENT = 0, 1, 2, 3
+COUNTED, TOO_FAR_AHEAD = placing.IN_TIME, placing.AHEAD
+TOO_LATE, ALREADY_SENT = placing.TOO_LATE, placing.SENT
 DUPLICATE, TOO_MANY_MODELS, TOO_MANY_VERSIONS = 4, 5, 6  # by rolls.py
 FEW = 65_536  # entries of a table that is faster than sorting
 
@@ -83,24 +85,14 @@ class PartitionTime:
 
     def place(self, times_ms: NDArray[np.int64], arrivals_ms: NDArray[np.int64]) -> Placement:
         """Pane, part and verdict of each event; moves the watermark."""
-        spec, pane_ms = self.spec, self.spec.pane_ms
-        ahead = times_ms > arrivals_ms + spec.max_ahead_ms
-        # An event ahead of its arrival came from a clock that is fast: time has not come so far.
-        own_ms = np.where(ahead, NEVER_MS, np.minimum(times_ms, arrivals_ms) - spec.grace_ms)
-        after_ms = np.maximum.accumulate(np.append(self.event_ms, own_ms))
-        before_ms = after_ms[:-1]
-        self.event_ms = int(after_ms[-1])
-
-        panes = times_ms // pane_ms
-        ends_ms = (panes + 1) * pane_ms
-        late = ends_ms <= before_ms
-        arrival_panes = before_ms // pane_ms
-        parts = np.where(late, arrival_panes - panes, 0)
-        closes_ms = np.where(late, (arrival_panes + 1) * pane_ms, ends_ms)
-        verdicts = np.zeros(len(times_ms), np.int8)
-        verdicts[closes_ms <= self.progress.sent_ms] = ALREADY_SENT
-        verdicts[late & (before_ms - ends_ms >= spec.revise_for_ms)] = TOO_LATE
-        verdicts[ahead] = TOO_FAR_AHEAD
+        spec, n = self.spec, len(times_ms)
+        lengths = (spec.pane_ms, spec.grace_ms, spec.max_ahead_ms, spec.revise_for_ms)
+        panes, parts, before_ms = np.empty((3, n), np.int64)
+        verdicts = np.empty(n, np.int8)
+        start = (self.event_ms, self.progress.sent_ms, lengths)
+        self.event_ms = placing.place(
+            times_ms, arrivals_ms, *start, panes, parts, before_ms, verdicts
+        )
         return Placement(panes, parts, before_ms, verdicts)
 
     def is_complete(self, pane: int, part: int) -> bool:
