@@ -18,7 +18,7 @@ LAYERS = (
     ("stream.agents",),
     ("stream.bus", "stream.broker", "stream.serve", "stream.replay", "stream.settings"),
     ("stream.detect", "stream.kafka"),
-    ("stream.errors", "stream.clock"),
+    ("stream.errors", "stream.clock", "stream.heap"),
     ("stream",),  # the package itself: a docstring
     ("kernels.warmup",),
     ("kernels.sketches", "kernels.measures"),
