@@ -22,6 +22,7 @@ from kernels.measures import (
     correlation,
     distances,
     divergences,
+    drawing,
     embeddings,
     histograms,
     significance,
@@ -274,6 +275,7 @@ def _vectors() -> Iterator[Entry]:
     yield magnitudes.update, (sizes, slots, np.ones(1))
     yield magnitudes.merge, (sizes, slots, magnitudes.empty(1))
     yield magnitudes.mean, (sizes, 0)
+    yield magnitudes.root_mean_square, (sizes, 0)
     yield magnitudes.reset, (sizes, 0)
 
 
@@ -313,3 +315,9 @@ def _joint_measures() -> Iterator[Entry]:
     yield embeddings.directions, (1, 2, (np.uint64(1), np.uint64(2)))
     yield embeddings.sliced_wasserstein, (rows, rows, square)
     yield attributions.ndcg, (np.ones(2), np.ones(2))
+    yield (
+        attributions.simulated,
+        (np.ones(2), np.ones(2), np.ones(2), 0.1, (np.uint64(1), np.uint64(2))),
+    )
+    yield drawing.even, (1, (np.uint64(1), np.uint64(2)))
+    yield drawing.normal, (1, (np.uint64(1), np.uint64(2)))

@@ -357,7 +357,9 @@ SKETCHES = (
         weigh=lambda x: int(np.isfinite(x).sum()),
         weight=lambda state: int(state.count.sum()),
         counts=lambda state: state.count,
-        observe=lambda state, slot: np.array([magnitudes.mean(state, slot)]),
+        observe=lambda state, slot: np.array(
+            [magnitudes.mean(state, slot), magnitudes.root_mean_square(state, slot)]
+        ),
     ),
     Sketch(
         name="vectors",

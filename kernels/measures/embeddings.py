@@ -14,8 +14,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.hashing import Key, hash_word
+from kernels.hashing import Key
 from kernels.jit import kernel
+from kernels.measures.drawing import normal
 
 DIRECTIONS = 64  # standard error of `sliced_wasserstein` over directions: some 10 % of it
 
@@ -60,19 +61,10 @@ def directions(count: int, dimension: int, key: Key) -> Matrix:
     for row in range(count):
         square = 0.0
         for column in range(dimension):
-            number = 2 * (row * dimension + column)
-            radius = math.sqrt(-2.0 * math.log(_even(number, key)))
-            found[row, column] = radius * math.cos(2.0 * math.pi * _even(number + 1, key))
+            found[row, column] = normal(row * dimension + column, key)
             square += found[row, column] ** 2
         found[row] /= math.sqrt(square)
     return found
-
-
-@kernel
-def _even(number: int, key: Key) -> float:
-    """A number in (0, 1]."""
-    drawn = float(hash_word(np.uint64(number), key) >> np.uint64(11))
-    return (drawn + 1.0) * 2.0**-53
 
 
 @kernel

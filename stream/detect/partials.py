@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 from zlib import crc32
 
@@ -35,7 +34,14 @@ from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments, folded, unfolded
 from stream.detect.grids import Grid
 from stream.detect.joint import JointState
-from stream.detect.states import CategoryState, FeatureState, NumberState, Stream, WindowState
+from stream.detect.states import (
+    Attribution,
+    CategoryState,
+    FeatureState,
+    NumberState,
+    Stream,
+    WindowState,
+)
 from stream.errors import FormatError
 
 MAGIC = b"DLP"
@@ -108,7 +114,7 @@ def pack(partial: Partial) -> bytes:
         "features": features,
     }
     if state.attributions:
-        head["attributions"] = dict(sorted(state.attributions.items()))
+        head["attributions"] = {n: a.listed() for n, a in sorted(state.attributions.items())}
     if state.joint:
         head["joint"] = _pack_joint(state.joint, blobs)
     return _seal(orjson.dumps(head), blobs.joined())
@@ -225,8 +231,7 @@ def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
     for row in head["features"]:
         state.features[row["name"]] = _unpack_feature(row, more)
     state.attributions = {
-        name: (count, inf if total is None else total)
-        for name, (count, total) in head.get("attributions", {}).items()
+        name: Attribution.read(*row) for name, row in head.get("attributions", {}).items()
     }
     if "joint" in head:
         state.joint = _unpack_joint(head["joint"], more)

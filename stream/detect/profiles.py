@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,14 @@ from stream.detect.ingest.joint import joint_sketch
 from stream.detect.joint import WINDOW_ROWS, JointState
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
 from stream.detect.specs import FeatureSpec, ModelSpec
-from stream.detect.states import ONE_ROW, CategoryState, FeatureState, NumberState, WindowState
+from stream.detect.states import (
+    ONE_ROW,
+    Attribution,
+    CategoryState,
+    FeatureState,
+    NumberState,
+    WindowState,
+)
 from stream.errors import FormatError
 
 SCHEMA = "driftline.reference/2"
@@ -204,7 +210,8 @@ def to_document(reference: Reference, schema: str = SCHEMA) -> dict[str, Any]:
         },
     }
     if schema != FIRST_SCHEMA:
-        body["attributions"] = dict(sorted(reference.state.attributions.items()))
+        known = sorted(reference.state.attributions.items())
+        body["attributions"] = {name: attribution.listed() for name, attribution in known}
         joint = reference.state.joint
         body["joint"] = _joint_document(joint) if joint else None
     return body
@@ -275,7 +282,7 @@ def from_document(document: Any) -> Reference:
                 feature.arrays = vectors.unpack(b64decode(body["arrays"]))
             state.features[name] = feature
         attributed = document.get("attributions", {})
-        state.attributions = {n: (k, inf if t is None else t) for n, (k, t) in attributed.items()}
+        state.attributions = {n: Attribution.read(*row) for n, row in attributed.items()}
         state.joint = _read_joint(document["joint"]) if document.get("joint") else None
         reference = Reference(document["id"], document["model"], document["version"], state, edges)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

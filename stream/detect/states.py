@@ -11,6 +11,7 @@ them does not care where they come from.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf, isfinite, isnan, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -312,6 +313,47 @@ class FeatureState:
             self.cosine.merge(other.cosine)
 
 
+class Attribution(NamedTuple):
+    """What a feature contributed: finite values, sums of their magnitudes and squares.
+
+    squares  NaN in what an earlier version wrote
+    """
+
+    count: int  # type: ignore[assignment]  # hides tuple.count
+    total: float
+    squares: float
+
+    @property
+    def mean(self) -> float:
+        """Mean magnitude; 0 of none."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean magnitude of independent events; NaN if unknown."""
+        if not self.count:
+            return 0.0
+        variance = self.squares / self.count - self.mean * self.mean
+        return sqrt(max(variance, 0.0) / self.count) if isfinite(variance) else nan
+
+    def plus(self, other: Attribution) -> Attribution:
+        """Both together."""
+        count, total, squares = (mine + theirs for mine, theirs in zip(self, other, strict=True))
+        return Attribution(int(count), total, squares)
+
+    @classmethod
+    def read(cls, count: int, total: float | None, squares: float | None = nan) -> Attribution:
+        """What JSON has of it: null stands for a sum beyond float64."""
+        return cls(count, *(inf if s is None else float(s) for s in (total, squares)))
+
+    def listed(self) -> list[float]:
+        """As it goes to JSON."""
+        return list(self[:2]) if isnan(self.squares) else list(self)
+
+
+NO_ATTRIBUTION = Attribution(0, 0.0, 0.0)
+
+
 @dataclass(slots=True)
 class WindowState:
     """All sketches of one stream in one window.
@@ -321,7 +363,7 @@ class WindowState:
     unkept      events whose repetition would not be seen: there were too many ids
     dropped     values left out because the model had too many features
     features    "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
-    attributions  by feature: values, and the sum of their magnitudes
+    attributions  by feature
     joint       numeric features side by side; None without a reference, or with fewer than two
     """
 
@@ -332,7 +374,7 @@ class WindowState:
     unkept: int = 0
     dropped: int = 0
     features: dict[str, FeatureState] = field(default_factory=dict)
-    attributions: dict[str, tuple[int, float]] = field(default_factory=dict)
+    attributions: dict[str, Attribution] = field(default_factory=dict)
     joint: JointState | None = None
 
     def merge(self, other: WindowState) -> None:
@@ -345,9 +387,9 @@ class WindowState:
         self.dropped += other.dropped
         for name, state in other.features.items():
             self.features.setdefault(name, FeatureState()).merge(state)
-        for name, (count, total) in other.attributions.items():
-            known, sum_of_known = self.attributions.get(name, (0, 0.0))
-            self.attributions[name] = known + count, sum_of_known + total
+        for name, attribution in other.attributions.items():
+            known = self.attributions.get(name, NO_ATTRIBUTION)
+            self.attributions[name] = known.plus(attribution)
         if other.joint:
             if self.joint is None:
                 self.joint = JointState.empty(other.joint.names, other.joint.scales)

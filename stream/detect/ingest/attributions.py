@@ -1,7 +1,7 @@
 """Attributions: how much each feature contributed to each prediction in, mean magnitudes out.
 
 In    columns of attributions, by feature, and the slot of each event
-Out   a slot's row: values and sum of magnitudes by feature, as `WindowState` takes it
+Out   a slot's row: count and sums by feature, as `WindowState` takes it
 Not   the order of features by it (judge)
 """
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels.sketches import magnitudes
 from kernels.sketches.magnitudes import Magnitudes
+from stream.detect.states import Attribution
 
 PREFIX = "attribution."  # of a column's name
 
@@ -42,10 +43,12 @@ class AttributionSketch:
             self._known[name] = magnitudes.empty(self._slots)
         magnitudes.update(self._known[name], slots, values)
 
-    def state(self, slot: int) -> dict[str, tuple[int, float]]:
-        """Values and the sum of their magnitudes, by feature."""
+    def state(self, slot: int) -> dict[str, Attribution]:
+        """What a slot has of each feature."""
         return {
-            name: (int(known.count[slot]), float(known.total[slot]))
+            name: Attribution(
+                int(known.count[slot]), float(known.total[slot]), float(known.squares[slot])
+            )
             for name, known in self._known.items()
             if known.count[slot]
         }

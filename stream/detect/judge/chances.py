@@ -14,7 +14,7 @@ from math import ceil, floor, isnan, log, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, chdtrc, chdtri, gammaincc, kolmogi, kolmogorov, ndtr
+from scipy.special import betaln, chdtrc, chdtri, gammaincc, kolmogi, kolmogorov, ndtr, ndtri
 
 from kernels.measures.twosample import ENOUGH, Shuffled
 
@@ -143,6 +143,15 @@ def of_shuffled(found: Shuffled) -> float:
     skewness = max(found.third / found.variance**1.5, LEAST_SKEW)
     shape = 4 / skewness**2
     return min(share, float(gammaincc(shape, max(shape + deviation * sqrt(shape), 0.0))))
+
+
+def of_scaled(share: float, scale: float) -> float:
+    """Chance of what so large a share of draws reaches, whose errors are `scale` times too large.
+
+    That of a normal number as far out: exact where one sum of errors has to be large, too large
+    where any of many may be.
+    """
+    return float(ndtr(scale * ndtri(share)))
 
 
 def _noise(n: float, m: float) -> float:

@@ -11,8 +11,9 @@ depend on one another a sample is thinned until that adds no more than DEPENDENC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ from stream.detect.judge import chances
 from stream.detect.judge.measures import Comparison
 from stream.detect.judge.noise import SMALLEST_N
 from stream.detect.references import Reference
-from stream.detect.states import WindowState
+from stream.detect.states import NO_ATTRIBUTION, WindowState
 
 MEASURES = ("correlation", "two_sample", "attribution_drift")
-WITHOUT_CHANCE = ("attribution_drift",)  # no law is known: its threshold alone decides
+LEANING = sqrt(2.0)  # times the errors of attributions: see `_attributions`
+SCALES = (1.0, 2.0, 4.0, 8.0)  # of these errors, until draws reach what was seen
+OFTEN = 10
 MOST_ROWS = 256  # of a side in the two-sample test: a few milliseconds, and enough
 DEPENDENCE = 0.25
 SHUFFLED_BY = np.uint64(0x6472696674), np.uint64(0x6C696E65)  # any key: the same every time
@@ -57,14 +60,18 @@ def compare(
     """
     found, known = JointComparison(), reference.state
     if now.joint and known.joint and now.joint.names == known.joint.names:
-        noise = [comparisons[n].noise.doubted for n in now.joint.names if n in comparisons]
-        current = _thinned(now.joint, max(noise, default=1.0))
+        current = _thinned(now.joint, _noisiest(comparisons, now.joint.names))
         before = known.joint.values()
         if min(len(current), len(before)) >= SMALLEST_N:
             _correlation(found, before, current, now.joint.names)
             _two_sample(found, before[:MOST_ROWS], current[:MOST_ROWS])
-    _attributions(found, known, now)
+    _attributions(found, known, now, _noisiest(comparisons, comparisons))
     return found
+
+
+def _noisiest(comparisons: Mapping[str, Comparison], names: Iterable[str]) -> float:
+    """How much more than that of independent events the mean of one of these features may vary."""
+    return max((comparisons[n].noise.doubted for n in names if n in comparisons), default=1.0)
 
 
 def _thinned(joint: JointState, factor: float) -> NDArray[np.float64]:
@@ -108,23 +115,55 @@ def _two_sample(
     found.detail["two_sample"] = {"shuffles": shuffled.drawn}
 
 
-def _attributions(found: JointComparison, known: WindowState, now: WindowState) -> None:
+def _attributions(
+    found: JointComparison, known: WindowState, now: WindowState, factor: float
+) -> None:
+    """How the order of attributions changed, and the chance of it.
+
+    The errors of both sides are taken LEANING times as large: what is common to both sides is not
+    known but their mean, whose own noise makes the gaps between features look too wide, and the
+    attributions of one event lean against one another (two of them by twice their variance).
+    """
     names = sorted(known.attributions.keys() | now.attributions.keys())
-    n, m = (max((c for c, _ in side.attributions.values()), default=0) for side in (now, known))
+    sides = [
+        [side.attributions.get(name, NO_ATTRIBUTION) for name in names] for side in (known, now)
+    ]
+    m, n = (max((one.count for one in side), default=0) for side in sides)
     if min(n, m) < SMALLEST_N:
         return
-    before, after = (
-        np.array([_mean(side.attributions.get(name, (0, 0.0))) for name in names])
-        for side in (known, now)
-    )
+    before, after = (np.array([one.mean for one in side]) for side in sides)
+    errors = [LEANING * np.array([one.error for one in side]) for side in sides]
+    errors[1] *= sqrt(factor)
     ndcg = attributions.ndcg(before, after)
-    if np.isnan(ndcg):
+    if np.isnan(ndcg) or not np.isfinite([*before, *after, *errors[0], *errors[1]]).all():
         return
+    common = (before * m + after * n) / (m + n)
+    chance, expected = _chance_of_order(1.0 - ndcg, common, *errors)
     found.values["attribution_drift"] = 1.0 - ndcg
+    found.p_values["attribution_drift"] = chance
+    found.null_expectation["attribution_drift"] = expected
     found.sizes["attribution_drift"] = n, m
     found.detail["attribution_drift"] = {"ndcg": ndcg, "first": names[int(np.argmax(after))]}
 
 
-def _mean(attribution: tuple[int, float]) -> float:
-    count, total = attribution
-    return total / count if count else 0.0
+def _chance_of_order(
+    deficit: float,
+    common: NDArray[np.float64],
+    of_reference: NDArray[np.float64],
+    of_current: NDArray[np.float64],
+) -> tuple[float, float]:
+    """The chance of such a deficit, and what it is on average; both by simulation.
+
+    Where no draw comes near, errors are taken larger until some do: see `chances.of_scaled`.
+    """
+    expected, chance = 0.0, 1.0
+    for scale in SCALES:
+        reached, drawn, mean = attributions.simulated(
+            common, scale * of_reference, scale * of_current, deficit, SHUFFLED_BY
+        )
+        share = reached / drawn if reached >= OFTEN else (reached + 1) / (drawn + 1)
+        expected = mean if scale == 1.0 else expected
+        chance = min(chance, chances.of_scaled(share, scale) if share < 1.0 else 1.0)
+        if reached >= OFTEN:
+            break
+    return chance, expected

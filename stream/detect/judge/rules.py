@@ -111,8 +111,6 @@ def _together(rule: RuleSpec, reading: Reading, share: Share) -> list[Finding]:
         share=share,
     )
     judge_all([finding])
-    if measure in joint.WITHOUT_CHANCE and value > finding.threshold:
-        finding.verdict = BREACH
     return [finding]
 
 

@@ -212,9 +212,8 @@ def _arrays(arrays: Vectors, cosine: NumberState | None) -> dict[str, Any]:
 
 def _attributions(state: WindowState) -> dict[str, Any]:
     """Mean magnitude of each feature's attribution, the largest first."""
-    means = {name: (total / count, count) for name, (count, total) in state.attributions.items()}
-    ranked = sorted(means.items(), key=lambda item: (-item[1][0], item[0]))
-    return {name: {"mean_abs": tidy(mean), "count": count} for name, (mean, count) in ranked}
+    ranked = sorted(state.attributions.items(), key=lambda item: (-item[1].mean, item[0]))
+    return {name: {"mean_abs": tidy(a.mean), "count": a.count} for name, a in ranked}
 
 
 def _joint(state: WindowState) -> dict[str, Any] | None:

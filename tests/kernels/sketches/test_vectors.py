@@ -95,6 +95,11 @@ def test_mean_magnitude_keeps_the_guarantee(name: str) -> None:
     assert state.count[0] == len(sizes)
     exact = math.fsum(sizes) / len(sizes)
     assert magnitudes.mean(state, 0) == pytest.approx(exact, rel=magnitudes.RELATIVE_ERROR, abs=0)
+    with np.errstate(over="ignore", under="ignore"):
+        square = math.fsum(sizes * sizes) if (sizes < 1e150).all() else math.nan
+    found = magnitudes.root_mean_square(state, 0)
+    expected = pytest.approx(math.sqrt(square / len(sizes)), rel=magnitudes.RELATIVE_ERROR)
+    assert found == expected if math.isfinite(square) else math.isnan(found)
 
 
 def test_no_magnitude_is_no_number() -> None:

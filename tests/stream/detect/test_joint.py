@@ -180,7 +180,7 @@ def test_listed_and_unlisted_values_count_once(listed: int, unlisted: int) -> No
 def test_attributions_are_averaged_by_magnitude() -> None:
     shares = [{"a": 0.5, "b": -2}, {"a": -0.5, "b": None}, {"a": "x"}, None]
     events = [event(1, {"a": 1}, **({"attributions": s} if s else {})) for s in shares]
-    assert part_of(events, None).state.attributions == {"a": (2, 1.0), "b": (1, 2.0)}
+    assert part_of(events, None).state.attributions == {"a": (2, 1.0, 0.5), "b": (1, 2.0, 4.0)}
 
 
 def test_a_batch_has_attributions_too() -> None:
@@ -188,7 +188,7 @@ def test_a_batch_has_attributions_too() -> None:
     worker = ingestor()
     worker.add(messages(columnar([1, 2], columns)))
     [part] = worker.finish().partials
-    assert part.state.attributions == {"a": (2, 7.0)}
+    assert part.state.attributions == {"a": (2, 7.0, 25.0)}
 
 
 @pytest.mark.parametrize("wrong", [7, "x", [1]])

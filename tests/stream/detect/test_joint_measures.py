@@ -19,7 +19,7 @@ from stream.detect.judge.measures import Comparison, compare
 from stream.detect.judge.noise import Noise
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, RuleSpec
-from stream.detect.states import WindowState
+from stream.detect.states import Attribution, WindowState
 from tests.builders import Pipeline, event, ingestor, messages, reference, spec
 from tests.oracles import attributions as oracle_attributions
 from tests.oracles import twosample as oracle_twosample
@@ -195,13 +195,59 @@ def test_unchanged_windows_are_ok(measure: str, rng: np.random.Generator) -> Non
     assert [one["verdict"] for one in windows] == ["ok", "ok"]
 
 
-def test_the_level_of_attribution_drift_alone_decides() -> None:
+def test_a_changed_order_of_attributions_is_told() -> None:
     def given(second: float, **weights: float) -> list[dict[str, Any]]:
         return [event(second, {"a": 1.0}, attributions=weights)] * 40
 
     windows, alerts = told("attribution_drift", given(1, a=3, b=1), lambda s: given(s, a=1, b=3))
     assert "b weighs most, NDCG 0.797" in alerts[0]["summary"]
     assert windows[0]["attribution_drift"]["training"]["ndcg"] == pytest.approx(0.797, abs=1e-3)
+
+
+def attributed(rng: np.random.Generator, means: Rows, size: int) -> WindowState:
+    """A window of attributions as large as they vary, that lean against one another."""
+    drawn = rng.exponential(size=(size, len(means))) * means
+    drawn -= 0.3 * (drawn.mean(axis=1, keepdims=True) - means.mean())
+    sizes = np.abs(drawn)
+    totals = zip(sizes.sum(axis=0).tolist(), (sizes**2).sum(axis=0).tolist(), strict=True)
+    known = {f"f{i:02d}": Attribution(size, *sums) for i, sums in enumerate(totals)}
+    return WindowState(events=size, attributions=known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "means",
+    [np.ones(8), 1 / np.arange(1, 9.0), np.array([1, 1, 0.2, 0.2, 0.1]), np.array([1, 0.9])],
+)
+@pytest.mark.parametrize(("n", "m"), [(50, 500), (500, 500), (2_000, 300)])
+def test_the_chance_of_an_order_of_attributions_keeps_its_level(
+    means: Rows, n: int, m: int, rng: np.random.Generator
+) -> None:
+    found = []
+    for _ in range(RUNS):
+        known = Reference("r", "m", "1", attributed(rng, means, m))
+        found.append(joint.compare(attributed(rng, means, n), known, {}))
+    p_values = np.array([one.p_values["attribution_drift"] for one in found])
+    for level in (0.2, 0.05, 0.01):
+        assert (p_values <= level).sum() <= stats.binom.ppf(0.999, RUNS, level)
+
+
+def test_a_rare_order_has_the_chance_of_the_noise_it_takes(rng: np.random.Generator) -> None:
+    """Two features 10 errors apart changed places: no draw shows it, the scaled ones do."""
+    means, n, m = np.array([1.0, 0.5]), 400, 4_000
+    known = Reference("r", "m", "1", attributed(rng, means, m))
+    now = attributed(rng, means[::-1], n)
+    found = joint.compare(now, known, {})
+    assert found.p_values["attribution_drift"] < 1e-6
+    noisy = attributed(rng, means[::-1] / 4 + 0.5, 40)
+    assert joint.compare(noisy, known, {}).p_values["attribution_drift"] > 1e-6
+
+
+def test_without_squares_there_is_no_chance_and_so_no_measure(rng: np.random.Generator) -> None:
+    means = np.array([1.0, 0.5])
+    known = Reference("r", "m", "1", attributed(rng, means, 100))
+    known.state.attributions["f00"] = Attribution.read(100, 100.0)
+    assert joint.compare(attributed(rng, means, 100), known, {}).values == {}
 
 
 def test_a_model_without_numbers_side_by_side_has_not_enough_for_a_joint_rule() -> None:
