@@ -22,7 +22,8 @@ from benchmarks import libraries, panes, turns
 from benchmarks.measuring import Pair, Row, compared, not_measured
 from kernels.hashing import hash_floats
 from kernels.measures import divergences
-from kernels.sketches import hyperloglog, logbins, moments, numbers, runs
+from kernels.sketches import features, hyperloglog, logbins, moments, numbers, runs
+from kernels.sketches import values as value_counts
 from stream.errors import SetupError
 
 RUNS, QUICK_RUNS = 41, 2
@@ -34,6 +35,7 @@ TURNS = 3  # of peers that take seconds; in each of them ours takes AGAIN
 AGAIN = 9
 GRID = (10.0, 1.0 / 3.0)
 UNIT = "ns per value"
+NOT_LISTED = value_counts.empty(1, 0)
 Floats = NDArray[np.float64]
 
 
@@ -47,6 +49,10 @@ class Column:
     def add(self, arranged: runs.Runs, values: Floats) -> None:
         """One batch."""
         numbers.update(self.shape, self.cells, arranged, values, *GRID, self.scratch)
+
+    def row(self) -> list[int]:
+        """Its addresses, of moments and cells alone."""
+        return features.number_row(self.shape, self.cells, None, None, NOT_LISTED)
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -128,8 +134,22 @@ def _batch(columns: Floats, slots: NDArray[np.int32], keys: int) -> Callable[[],
     return turn
 
 
-def _fused(values: Floats) -> Callable[[], None]:
-    return _batch(values[None], np.zeros(values.size, np.int32), 1)
+def _fused(values: Floats) -> Callable[[], object]:
+    """One batch of COLUMNS features, as the detector adds it: all in one call."""
+    columns = values.reshape(COLUMNS, -1)
+    sketches, before = [Column() for _ in columns], np.zeros(1, np.int64)
+    slots, work = np.zeros(columns.shape[1], np.int32), features.work()
+    rows, grids = np.array([s.row() for s in sketches]), np.array([GRID] * COLUMNS)
+    key, unlisted = (np.uint64(1), np.uint64(2)), np.zeros(COLUMNS, np.int64)
+
+    def turn() -> list[Column]:
+        arranged = runs.runs_of(slots, before)
+        places = np.array([column.ctypes.data for column in columns])
+        events = (places, slots.size, 1, arranged, key, work, unlisted)
+        features.update_numbers(rows, grids, *events)
+        return sketches  # which have to live as long as their addresses are used
+
+    return turn
 
 
 def _hashed(values: Floats) -> Callable[[], None]:

@@ -134,11 +134,12 @@ def _note(
     order, at = runs.order, 0
     for run in range(runs.slots.size):
         slot, end = runs.slots[run], runs.ends[run]
-        is_together = order[end - 1] - order[at] == end - 1 - at
+        ahead = 0 if order.size == 0 else order[at] - at
+        is_together = order.size == 0 or order[end - 1] - (end - 1) == ahead
         while at < end:
             n = min(BLOCK, end - at)
             if is_together:
-                hash_some(values, int(order[at]), n, key, work.hashes)
+                hash_some(values, at + ahead, n, key, work.hashes)
             else:
                 numbers.gather(values, order, at, n, work.numbers.values)
                 hash_some(work.numbers.values, 0, n, key, work.hashes)
@@ -153,7 +154,7 @@ def _list(listed: ValueCounts, table: NumberTable, runs: Runs, values: NDArray[n
     for run in range(runs.slots.size):
         slot = runs.slots[run]
         for place in range(at, runs.ends[run]):
-            value = values[runs.order[place]]
+            value = values[place if runs.order.size == 0 else runs.order[place]]
             if (float_bits(value) & MAGNITUDE_BITS) >= INFINITY_BITS:
                 continue
             code = table.codes[place_of(table, value)]

@@ -59,10 +59,8 @@ _LINE = 8  # float64 in a line of a cache
 _LAST = HALF - 1
 _MAGNITUDE, _INFINITY = int(MAGNITUDE_BITS), int(INFINITY_BITS)
 _SHIFT, _RAW_SHIFT = int(SHIFT), int(RAW_SHIFT)
-_COMMON = (
-    (NULLS, int(NULL_BITS)),
-    (ABSENTS, int(ABSENT_BITS)),
-    (NANS, 0x7FF8_0000_0000_0000),
+_NULL, _ABSENT, _NAN = int(NULL_BITS), int(ABSENT_BITS), 0x7FF8_0000_0000_0000
+_RARE = (
     (MISTYPEDS, int(MISTYPED_BITS)),
     (POS_INFS, int(INFINITY_BITS)),
     (NEG_INFS, int(INFINITY_BITS) - (1 << 63)),  # as int64
@@ -104,11 +102,12 @@ def update(
     at = 0
     for run in range(runs.slots.size):
         slot, end, before = runs.slots[run], runs.ends[run], runs.before[run]
-        is_together = order[end - 1] - order[at] == end - 1 - at
+        ahead = 0 if order.size == 0 else order[at] - at
+        is_together = order.size == 0 or order[end - 1] - (end - 1) == ahead
         while at < end:
             n, lane = min(BLOCK, end - at), before % LANES
             if is_together:
-                block, start = values, int(order[at])
+                block, start = values, at + ahead
             else:
                 block, start = work.values, 0
                 gather(values, order, at, n, block)
@@ -327,8 +326,18 @@ def _count_kinds(
     kinds: NDArray[np.int64],
     slot: int,
 ) -> None:
-    """Count the values that are not finite, `missing` of them: mostly all of one kind or two."""
-    for kind, bits in _COMMON:
+    """Count the values that are not finite, `missing` of them: mostly nulls, absents or NaN."""
+    nulls, absents, nans, first = 0, 0, 0, np.uint64(start)
+    for at in range(np.uint64(n)):
+        bits = _bits(block[first + at])
+        nulls += bits == _NULL
+        absents += bits == _ABSENT
+        nans += bits == _NAN
+    kinds[slot, NULLS] += nulls
+    kinds[slot, ABSENTS] += absents
+    kinds[slot, NANS] += nans
+    missing -= nulls + absents + nans
+    for kind, bits in _RARE:
         if missing == 0:
             return
         found = _equal(block, start, n, bits)

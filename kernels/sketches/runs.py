@@ -21,7 +21,8 @@ from kernels.jit import kernel
 class Runs(NamedTuple):
     """The rows of a batch by slot; rows without a slot are left out."""
 
-    order: NDArray[np.int32]  # (m,) rows, ascending within a slot
+    # (m,) rows, ascending within a slot; empty if all rows stand as they came, in one slot
+    order: NDArray[np.int32]
     slots: NDArray[np.int32]  # (k,) ascending
     ends: NDArray[np.int64]  # (k,) where the rows of each slot end in `order`
     before: NDArray[np.int64]  # (k,) rows that each slot had before this batch
@@ -33,14 +34,23 @@ def runs_of(slots: NDArray[np.int32], before: NDArray[np.int64]) -> Runs:
     slots   (n,)        slot of each row; -1 is left out
     before  (n_slots,)  rows that every slot had before
     """
-    if slots.size and slots[0] >= 0 and (slots == slots[0]).all():
+    if slots.size and slots[0] >= 0 and is_one(slots):
         one, end = slots[:1].copy(), np.array([slots.size])
-        return Runs(np.arange(slots.size, dtype=np.int32), one, end, before[one])
+        return Runs(np.empty(0, np.int32), one, end, before[one])
     order = np.empty(slots.size, np.int32)
     ends = np.zeros(before.size + 1, np.int64)
     kept = arrange(slots, order, ends)
     used = np.flatnonzero(np.diff(ends[:-1], prepend=0)).astype(np.int32)
     return Runs(order[:kept], used, ends[used], before[used])
+
+
+@kernel
+def is_one(slots: NDArray[np.int32]) -> bool:
+    """Whether all slots are the first one."""
+    other, first = 0, slots[0]
+    for row in range(np.uint64(slots.size)):
+        other |= slots[row] ^ first
+    return other == 0
 
 
 @kernel
