@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ from stream.bus.connection import Connection, client_arguments
 from stream.bus.failpoints import reach
 from stream.bus.idleness import Idleness
 from stream.bus.lane_events import Assigned, Batch, Idle, LaneEvent, LaneFacts, Revoked
+from stream.bus.leaving import leave
 from stream.bus.raw import fetched_of, install, raw_records
 from stream.bus.starts import lost_before, read_starts
 from stream.clock import Clock
@@ -47,7 +49,7 @@ FETCH_BYTES = 1 << 20  # of one partition at a time; a larger batch comes alone
 ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it
 STOP_WAIT_S = 5.0  # the same when the worker stops
-LEAVE_WAIT_S = 3.0  # for the group to hear that we leave
+CLOSE_WAIT_S = 1.0  # for a connection to end
 REBALANCE_MS = 30_000  # for every member to give up its partitions
 
 
@@ -145,15 +147,10 @@ class Lane(Service):
             await self.revoke(held, wait_s=STOP_WAIT_S)
             self._consumer = None
             reach("stop.before-leave")
-            await self._close(consumer.stop())
+            await leave(consumer, self._admin, self.spec.group)
         if self._admin is not None:
-            await self._close(self._admin.close())
-
-    async def _close(self, step: Any) -> None:
-        try:
-            await asyncio.wait_for(step, LEAVE_WAIT_S)
-        except (TimeoutError, KafkaError) as error:
-            logger.warning("%s: the broker does not hear that we leave: %r", self.spec.topic, error)
+            with suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(self._admin.close(), CLOSE_WAIT_S)
 
     @Service.task
     async def _fetch(self) -> None:
