@@ -86,13 +86,16 @@ def replayed(settings: Settings, reference: Reference, limit: int) -> tuple[list
 def keyed(items: list[Any], last_end: str) -> dict[str, Any]:
     """Last revision by id, of what ends by last_end.
 
-    Offsets differ by design, and so do samples: each source partition has a sample of its own.
+    Offsets differ by design, and so do samples, of which each source partition has its own: what
+    rows are in them, and what follows from those, is left out.
     """
     found = {}
     for item in items:
         body = item.get("data", item)
         if item.get("end", item.get("time")) <= last_end:
-            kept = {k: v for k, v in body.items() if k not in {"source_offsets", "joint"}}
+            kept = {k: v for k, v in body.items() if k != "source_offsets"}
+            if kept.get("joint"):
+                kept["joint"] = {k: kept["joint"][k] for k in ("features", "events", "apart")}
             found[item.get("window_id") or item["id"]] = kept
     return found
 
