@@ -21,6 +21,7 @@ import orjson
 from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.losses import bomb_letter, loss_letter
+from stream.bus.oversize import REASON, fitting
 from stream.bus.producer import Producer, Record, partition_of
 from stream.bus.state_store import StateStore
 from stream.clock import Clock
@@ -177,6 +178,10 @@ class IngestAgent:
         self._metrics.duplicates.inc(intake.duplicates)
         for stream, latencies_ms in intake.latencies_ms:
             self._metrics.latency.add(stream, latencies_ms)
+        last = max((one.last_offset for one in intake.partials), default=0)
+        records, refused = fitting(records, topics["dead-letters"], partition, last, now)
+        if refused:
+            self._metrics.dead_letters.labels(REASON).inc(refused)
         reach("ingest.before-send")
         await self._producer.send(records)
         reach("ingest.after-send")
@@ -285,6 +290,9 @@ class JudgeAgent:
             value = dead_letter(letter, topics["judge-state"], partition, now)
             records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc()
+        records, refused = fitting(records, topics["dead-letters"], partition, offset, now)
+        if refused:
+            self._metrics.dead_letters.labels(REASON).inc(refused)
         reach("judge.before-send")
         await self._producer.send(records)
         reach("judge.after-send")

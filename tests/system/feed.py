@@ -54,6 +54,12 @@ class Trouble:
     too_late_ms: tuple[int, int] = (1_000_000, 2_000_000)
 
 
+def event(serial: int, **more: Any) -> bytes:
+    """A good event."""
+    usual = {"id": f"g-{serial}", "model": "alpha", "version": "1", "ts": START_MS + serial}
+    return orjson.dumps(usual | {"features": {"x": 1.0}} | more)
+
+
 class Feed:
     """Messages in order; `take` as many as are wanted now, `close` at the end."""
 
