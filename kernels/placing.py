@@ -26,8 +26,9 @@ def place(
     parts: NDArray[np.int64],
     before: NDArray[np.int64],
     verdicts: NDArray[np.int8],
-) -> int:
-    """Place n events one after another; the watermark behind the last.
+) -> tuple[int, bool]:
+    """Place n events one after another; the watermark behind the last, and whether all are IN_TIME
+    in part 0 of the pane of the first.
 
     watermark        before the first event
     sent             parts that this watermark had closed are not counted again
@@ -37,6 +38,7 @@ def place(
     An event that is ahead of its arrival does not move the watermark.
     """
     pane, grace, ahead, latest = lengths
+    differ = 0
     for at in range(times.size):
         time, arrival = times[at], arrivals[at]
         own = time // pane
@@ -55,6 +57,7 @@ def place(
         if time > arrival + ahead:
             verdict = AHEAD
         panes[at], parts[at], before[at], verdicts[at] = own, part, watermark, verdict
+        differ |= (own ^ panes[0]) | part | verdict
         if verdict != AHEAD:
             watermark = max(watermark, min(time, arrival) - grace)
-    return int(watermark)
+    return int(watermark), differ == 0

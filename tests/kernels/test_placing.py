@@ -42,10 +42,12 @@ def test_events_are_placed_as_by_whole_arrays(
     times = arrivals - rng.integers(-400, 400, n)
     panes, parts, before = np.empty((3, n), np.int64)
     verdicts = np.empty(n, np.int8)
-    after = placing.place(times, arrivals, start, sent, LENGTHS, panes, parts, before, verdicts)
+    out = (panes, parts, before, verdicts)
+    after, is_plain = placing.place(times, arrivals, start, sent, LENGTHS, *out)
     expected = at_once(times, arrivals, start, sent)
     for found, wanted in zip((panes, parts, before, verdicts, [after]), expected, strict=True):
         assert np.array_equal(found, wanted)
+    assert not is_plain
     assert set(verdicts.tolist()) >= {placing.IN_TIME, placing.AHEAD, placing.TOO_LATE}
 
 
@@ -54,3 +56,22 @@ def test_times_before_the_epoch_have_panes_below_zero() -> None:
     times = np.array([-1, -61])
     placing.place(times, times, NEVER, NEVER, LENGTHS, *out, verdicts)
     assert out[0].tolist() == [-1, -2]
+
+
+@pytest.mark.parametrize(
+    ("times", "is_plain"),
+    [
+        ([], True),
+        ([60, 119, 61], True),
+        ([60, 120], False),  # two panes
+        ([60, 135, 61], False),  # too late for part 0
+        ([60, 500], False),  # ahead
+    ],
+)
+def test_events_in_time_for_one_pane_are_told_from_others(times: list[int], is_plain: bool) -> None:
+    n = len(times)
+    out, verdicts, arrivals = np.empty((3, n), np.int64), np.empty(n, np.int8), np.full(n, 140)
+    found = placing.place(
+        np.array(times, np.int64), arrivals, NEVER, NEVER, LENGTHS, *out, verdicts
+    )
+    assert found[1] == is_plain

@@ -36,11 +36,13 @@ class CategorySketch:
         self._heavy: HeavyHitters | None = None
         self._unlisted = DistinctSketch(slots, key)
         self._texts: dict[int, str] = {}  # by hash
+        self.moves = 0  # how often counts were made anew: addresses of before are no longer good
 
     def grow(self, slots: int) -> None:
         """Make room for more slots."""
         self._slots = slots
         self._counts = values.grow(self._counts, slots)
+        self.moves += 1
         self._unlisted.grow(slots)
         if self._heavy is not None:
             self._heavy = heavy.grow(self._heavy, slots)

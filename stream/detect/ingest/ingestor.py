@@ -170,8 +170,7 @@ class Ingestor:
         block = messages if isinstance(messages, Block) else block_of(messages)
         block = block.since(self._next_offset)
         decoded = self._sketchbook.reader.read(block)
-        panes = np.unique(decoded.times_ms // self._spec.time.pane_ms)
-        if len(panes) > MOST_PANES and len(block.offsets) > 1:
+        if self._has_many_panes(decoded.times_ms) and len(block.offsets) > 1:
             # How a log is cut changes nothing of what is handed out, but open parts cost memory:
             # a fetch of a sparse stream, each event in a pane of its own, took gigabytes.
             first, second = block.halves()
@@ -179,8 +178,13 @@ class Ingestor:
         intake = Intake(dead=decoded.dead)
         placement = self._time.place(decoded.times_ms, decoded.arrivals_ms)
         called = self._rolls.call(decoded, placement)
+        is_plain = placement.pane is not None and len(decoded.runs) == 1
+        is_plain = is_plain and not placement.verdicts.any() and not called.told.any()
         for run in decoded.runs:
-            self._add_run(intake, decoded, placement, run, called)
+            if is_plain and not self._spec.model(run.model).segments:
+                self._add_whole(intake, decoded, placement, run, called)
+            else:
+                self._add_run(intake, decoded, placement, run, called)
         intake.dead += letters(decoded, placement, block)
         if len(block.offsets):
             self._next_offset = int(block.offsets[-1]) + 1
@@ -224,9 +228,43 @@ class Ingestor:
             return self._next_offset, self._progress(self._time.event_ms)
         return first.first_offset, self._progress(first.before_ms)
 
+    def _has_many_panes(self, times_ms: NDArray[np.int64]) -> bool:
+        pane_ms = self._spec.time.pane_ms
+        span_ms = int(times_ms.max()) - int(times_ms.min()) if len(times_ms) else 0
+        if span_ms < (MOST_PANES - 1) * pane_ms:
+            return False
+        return len(np.unique(times_ms // pane_ms)) > MOST_PANES
+
     def _progress(self, before_ms: int) -> Progress:
         read_to = max(self._next_offset, self._time.progress.read_to)
         return Progress(before_ms, self.watermark_ms, self.told_ms, read_to)
+
+    def _add_whole(
+        self,
+        intake: Intake,
+        decoded: Decoded,
+        placement: Placement,
+        run: Columns,
+        called: Called,
+    ) -> None:
+        """What `_add_run` does of most fetches: every event is new, and in time for one pane."""
+        assert placement.pane is not None
+        dropped = self._dropped(called, run)
+        whose = run.model, run.version
+        intake.counted[whose] += len(run.rows)
+        if (latency := run.columns.get("service.latency_ms")) is not None:
+            intake.latencies_ms.append((whose, numbers_of(latency).copy()))
+        first, last = int(decoded.offsets[0]), int(decoded.offsets[-1])
+        part = self._part((Stream(*whose), placement.pane, 0), first, last)
+        part.sketches.update(np.full(len(run.rows), part.slot, np.int32), run, dropped)
+
+    def _dropped(self, called: Called, run: Columns) -> dict[str, NDArray[np.bool_]]:
+        return caps.beyond(
+            called,
+            run,
+            lambda pane: self._sketchbook.current(run.model, run.version, pane).announced,
+            self._spec.limits.max_feature_names,
+        )
 
     def _add_run(
         self,
@@ -243,12 +281,7 @@ class Ingestor:
         repeated = placement.verdicts[rows] == DUPLICATE
         unkept = counted & (called.told[rows] == ids.UNKEPT)
         taken = counted | repeated
-        dropped = caps.beyond(
-            called,
-            run,
-            lambda pane: self._sketchbook.current(run.model, run.version, pane).announced,
-            self._spec.limits.max_feature_names,
-        )
+        dropped = self._dropped(called, run)
         panes, parts = placement.panes[rows], placement.parts[rows]
         if counted.any():
             intake.counted[run.model, run.version] += int(counted.sum())

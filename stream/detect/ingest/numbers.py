@@ -41,7 +41,7 @@ class NumberSketch:
         self._cells = logbins.empty(slots)
         self._table = values.build_table(vocabulary) if len(vocabulary) else None
         self._values = values.empty(slots, len(vocabulary))
-        self._moves = 0
+        self.moves = 0  # how often arrays were made anew: addresses of before are no longer good
 
     def grow(self, slots: int) -> None:
         """Make room for more slots."""
@@ -50,7 +50,7 @@ class NumberSketch:
         self._values = values.grow(self._values, slots)
         if self._unlisted is not None:
             self._unlisted.grow(slots)
-        self._moves += 1
+        self.moves += 1
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
@@ -76,11 +76,6 @@ class NumberSketch:
             values.update(self._values, slots, codes)
         self.add_rest(slots, numbers)
 
-    @property
-    def moves(self) -> int:
-        """How often arrays were made anew: addresses of before are no longer good."""
-        return self._moves + (self._unlisted is not None and self._unlisted.is_dense)
-
     def addresses(self) -> list[int]:
         """Of all arrays, as kernels/sketches/features.py takes them."""
         hashed = None
@@ -93,7 +88,9 @@ class NumberSketch:
         if self._unlisted is None:
             return
         if self._table is None:
+            was_dense = self._unlisted.is_dense
             self._unlisted.add_numbers(slots, numbers)
+            self.moves += self._unlisted.is_dense != was_dense
         else:
             codes = np.empty(len(numbers), np.int32)
             values.lookup(self._table, numbers, codes)

@@ -89,15 +89,8 @@ class Rolls:
 
         An event whose parts were all sent before a restart is passed over: its roll is closed.
         """
-        verdicts, units = placement.verdicts, placement.parts
-        if units.any():
-            units = np.where(units <= self._kept_parts, 0, units)
-        heard, again = verdicts == COUNTED, verdicts == ALREADY_SENT
-        if again.any():
-            last = placement.panes + np.maximum(placement.parts, self._kept_parts)
-            again &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
-            heard |= again
-        keys, index = grouped(placement.panes, units, heard)
+        verdicts = placement.verdicts
+        keys, index = self._groups(placement)
         rolls = [
             self._roll(key, int(np.argmax(index == at)), decoded, placement)
             for at, key in enumerate(keys)
@@ -105,9 +98,24 @@ class Rolls:
         called = Called(rolls, index, np.zeros(len(verdicts), np.int8))
         self._admit(called, decoded, verdicts)
         self._recognise(called, decoded)
-        repeated = (index >= 0) & (called.told == ids.SEEN)
-        verdicts[repeated & (verdicts == COUNTED)] = DUPLICATE
+        if called.told.any():
+            repeated = (index >= 0) & (called.told == ids.SEEN)
+            verdicts[repeated & (verdicts == COUNTED)] = DUPLICATE
         return called
+
+    def _groups(self, placement: Placement) -> tuple[list[RollKey], NDArray[np.intp]]:
+        """The rolls that are called, and which of them each event stands in, -1 for none."""
+        verdicts, units = placement.verdicts, placement.parts
+        if placement.pane is not None:  # as most fetches
+            return [(placement.pane, 0)], np.zeros(len(verdicts), np.intp)
+        if units.any():
+            units = np.where(units <= self._kept_parts, 0, units)
+        heard, again = verdicts == COUNTED, verdicts == ALREADY_SENT
+        if again.any():
+            last = placement.panes + np.maximum(placement.parts, self._kept_parts)
+            again &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
+            heard |= again
+        return grouped(placement.panes, units, heard)
 
     def close(self) -> None:
         """Forget the rolls of which nothing can come any more."""
@@ -165,7 +173,11 @@ class Rolls:
     def _recognise(self, called: Called, decoded: Decoded) -> None:
         hashes = np.empty(len(called.index), np.uint64)
         for run in decoded.runs:
-            hashes[run.rows] = run.ids ^ self._stream(run.model, run.version)
+            own = run.ids ^ self._stream(run.model, run.version)
+            if len(own) == len(hashes):  # all events, as they came
+                hashes = own
+            else:
+                hashes[run.rows] = own
         limit = self._spec.limits.max_ids
         for at, roll in enumerate(called.rolls):
             rows = np.flatnonzero(called.index == at)

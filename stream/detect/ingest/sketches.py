@@ -28,7 +28,7 @@ from stream.detect.ingest.columns import Column, Columns, blanked, is_there, num
 from stream.detect.ingest.feature import NOTHING, FeatureSketch
 from stream.detect.ingest.joint import joint_sketch
 from stream.detect.ingest.numbers import NumberSketch
-from stream.detect.ingest.together import Numbers, add_categories
+from stream.detect.ingest.together import Categories, Numbers
 from stream.detect.references import Reference
 from stream.detect.specs import DEFAULT_KEY, LimitSpec, ModelSpec
 from stream.detect.states import WindowState
@@ -58,7 +58,7 @@ class StreamSketches:
         self._features: dict[str, FeatureSketch] = {}
         self._attributions = AttributionSketch(FIRST_SLOTS)
         self._joint = joint_sketch(FIRST_SLOTS, model, reference)
-        self._numbers = Numbers(key)
+        self._numbers, self._categories = Numbers(key), Categories()
         self._events = np.zeros((FIRST_SLOTS, 5), np.int64)  # in the order of state()
         self._free = list(range(FIRST_SLOTS))
         self.announced = _announced(model, reference)
@@ -164,7 +164,8 @@ class StreamSketches:
             self._numbers.update(numbers, values, slots, len(self._events), runs)
         if categories:
             sketches = [feature.category for feature in categories if feature.category]
-            add_categories(sketches, [feature.untyped for feature in categories], texts, slots)
+            untyped = [feature.untyped for feature in categories]
+            self._categories.update(sketches, untyped, texts, slots)
 
     def _update_feature(
         self,

@@ -37,6 +37,7 @@ class Numbers:
         self._moves = list[int]()
         self._rows = np.empty((0, features.NUMBER_FIELDS), np.int64)
         self._grids = np.empty((0, 2))
+        self._unhashed = list[int]()  # those for whose hashes there are no registers yet
 
     def update(
         self,
@@ -63,9 +64,8 @@ class Numbers:
             SCRATCH.work,
             unlisted,
         )
-        for at, count in enumerate(unlisted.tolist()):
-            if count or sketches[at].has_rest:
-                sketches[at].add_rest(slots, columns[at])
+        for at in (*self._unhashed, *(np.flatnonzero(unlisted).tolist() if unlisted.any() else ())):
+            sketches[at].add_rest(slots, columns[at])
 
     def _prepare(self, sketches: list[NumberSketch]) -> None:
         moves = [sketch.moves for sketch in sketches]
@@ -74,32 +74,54 @@ class Numbers:
         self._sketches, self._moves = sketches, moves
         self._rows = np.array([sketch.addresses() for sketch in sketches], np.int64)
         self._grids = np.array([sketch.grid for sketch in sketches], np.float64)
+        self._unhashed = [at for at, sketch in enumerate(sketches) if sketch.has_rest]
 
 
-def add_categories(
-    sketches: list[CategorySketch],
-    untyped: list[NDArray[np.int64]],
-    columns: list[Column],
-    slots: Slots,
-) -> None:
-    """Add column i (n,) of texts to sketches[i], and what is no text to untyped[i] (n_slots, 3)."""
-    known, ends, codes = list[int](), list[int](), list[NDArray[np.int32]]()
-    for sketch, column in zip(sketches, columns, strict=True):
-        assert column.codes is not None  # a column of texts
-        known += sketch.known(column.texts)
-        ends.append(len(known))
-        codes.append(column.codes)
-    unlisted = np.zeros(len(columns), np.int64)
-    pairs = zip(sketches, untyped, strict=True)
-    features.update_categories(
-        np.array([sketch.addresses(apart) for sketch, apart in pairs], np.int64),
-        np.array([address_of(part) for part in codes], np.int64),
-        np.array(known, np.int32),
-        np.array(ends, np.int64),
-        slots,
-        len(untyped[0]),
-        MARKS,
-        unlisted,
-    )
-    for at in np.flatnonzero(unlisted).tolist():
-        sketches[at].add_rest(slots, codes[at], columns[at].texts)
+class Categories:
+    """Columns of texts of one run after another."""
+
+    def __init__(self) -> None:
+        self._sketches = list[CategorySketch]()
+        self._moves = list[int]()
+        self._rows = np.empty((0, features.CATEGORY_FIELDS), np.int64)
+
+    def update(
+        self,
+        sketches: list[CategorySketch],
+        untyped: list[NDArray[np.int64]],
+        columns: list[Column],
+        slots: Slots,
+    ) -> None:
+        """Add column i (n,) of texts to sketches[i], and what is no text to untyped[i].
+
+        untyped  of each (n_slots, 3), as kernels/sketches/features.py takes it
+        """
+        known, ends, codes = list[int](), list[int](), list[NDArray[np.int32]]()
+        for sketch, column in zip(sketches, columns, strict=True):
+            assert column.codes is not None  # a column of texts
+            known += sketch.known(column.texts)
+            ends.append(len(known))
+            codes.append(column.codes)
+        self._prepare(sketches, untyped)
+        unlisted = np.zeros(len(columns), np.int64)
+        features.update_categories(
+            self._rows,
+            np.array([address_of(part) for part in codes], np.int64),
+            np.array(known, np.int32),
+            np.array(ends, np.int64),
+            slots,
+            len(untyped[0]),
+            MARKS,
+            unlisted,
+        )
+        if unlisted.any():
+            for at in np.flatnonzero(unlisted).tolist():
+                sketches[at].add_rest(slots, codes[at], columns[at].texts)
+
+    def _prepare(self, sketches: list[CategorySketch], untyped: list[NDArray[np.int64]]) -> None:
+        moves = [sketch.moves for sketch in sketches]
+        if moves == self._moves and sketches == self._sketches:
+            return  # what is untyped moves with them
+        self._sketches, self._moves = sketches, moves
+        pairs = zip(sketches, untyped, strict=True)
+        self._rows = np.array([sketch.addresses(apart) for sketch, apart in pairs], np.int64)

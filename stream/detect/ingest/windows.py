@@ -56,12 +56,14 @@ class Placement(NamedTuple):
     parts      (n,) int64   0 in time, else panes between the event's own and that of its arrival
     before_ms  (n,) int64   watermark before the event
     verdicts   (n,) int8    COUNTED, TOO_FAR_AHEAD, TOO_LATE or ALREADY_SENT, and those of rolls.py
+    pane       of all events, if it is one and all came in time for part 0 of it
     """
 
     panes: NDArray[np.int64]
     parts: NDArray[np.int64]
     before_ms: NDArray[np.int64]
     verdicts: NDArray[np.int8]
+    pane: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,10 +92,11 @@ class PartitionTime:
         panes, parts, before_ms = np.empty((3, n), np.int64)
         verdicts = np.empty(n, np.int8)
         start = (self.event_ms, self.progress.sent_ms, lengths)
-        self.event_ms = placing.place(
+        self.event_ms, is_plain = placing.place(
             times_ms, arrivals_ms, *start, panes, parts, before_ms, verdicts
         )
-        return Placement(panes, parts, before_ms, verdicts)
+        pane = int(panes[0]) if n and is_plain else None
+        return Placement(panes, parts, before_ms, verdicts, pane)
 
     def is_complete(self, pane: int, part: int) -> bool:
         """Whether nothing can join this part any more."""
