@@ -25,7 +25,9 @@ from kernels.measures import (
     drawing,
     embeddings,
     histograms,
+    shuffling,
     significance,
+    slices,
     twosample,
 )
 from kernels.sketches import (
@@ -311,9 +313,17 @@ def _joint_measures() -> Iterator[Entry]:
     yield twosample.scores, (rows, rows)
     yield twosample.dissimilarities, (rows,)
     yield twosample.shuffled, (np.ones((20, 20)), 10, (np.uint64(1), np.uint64(2)))
+    yield slices.shuffled, (np.ones((20, 2)), np.ones((20, 2)), 1.0, (np.uint64(1), np.uint64(2)))
+    yield shuffling.goes_on, (np.zeros(6),)
+    yield shuffling.take, (np.zeros(6), 1.0)
+    yield shuffling.told, (np.zeros(6),)
+    yield shuffling.unknown, ()
+    yield shuffling.put_first, (np.arange(2), 1, 0, (np.uint64(1), np.uint64(2)))
     yield embeddings.cosine, (np.ones(2), np.ones(2))
     yield embeddings.mean_shift, (np.ones(2), np.ones(2), 1.0)
     yield embeddings.directions, (1, 2, (np.uint64(1), np.uint64(2)))
+    flat, ends = np.ones(2), np.array([2], np.int64)
+    yield embeddings.project, (flat, ends, square, np.zeros((2, 1)))
     yield embeddings.sliced_wasserstein, (rows, rows, square)
     yield attributions.ndcg, (np.ones(2), np.ones(2))
     yield (

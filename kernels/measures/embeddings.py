@@ -2,7 +2,7 @@
 
 In    float64 means (d,) or rows (n, d) and (m, d) of reference and current, directions (k, d)
 Out   one number; NaN if either side has no finite vector
-Not   the drift of norms (a number like any other: distances.py), p-values (twosample.py)
+Not   the drift of norms (a number like any other: distances.py), p-values (slices.py)
 
 A vector with a value that is not finite is left out.
 """
@@ -65,6 +65,29 @@ def directions(count: int, dimension: int, key: Key) -> Matrix:
             square += found[row, column] ** 2
         found[row] /= math.sqrt(square)
     return found
+
+
+@kernel
+def project(flat: NDArray[np.float64], ends: NDArray[np.int64], along: Matrix, out: Matrix) -> None:
+    """Write the projection of each vector on each direction to out (k, n).
+
+    flat   (total,)  the vectors end to end
+    ends   (n,)      exclusive
+    along  (k, d)    unit vectors
+
+    NaN for a vector of another length than d, or with what is not finite.
+    """
+    start = 0
+    for at in range(ends.size):
+        vector = flat[start : ends[at]]
+        start = ends[at]
+        is_whole = vector.size == along.shape[1] and np.isfinite(vector).all()
+        for row in range(along.shape[0]):
+            total = 0.0 if is_whole else math.nan
+            if is_whole:
+                for column in range(vector.size):
+                    total += along[row, column] * vector[column]
+            out[row, at] = total
 
 
 @kernel

@@ -9,8 +9,7 @@ The test sees what no single column shows: columns that keep their shares and co
 maximum mean discrepancy (Gretton et al. 2012) of ranks: `scores` replaces each value by its rank
 among both sides, so that units and heavy tails play no part; `dissimilarities` are Gaussian, of
 half the rows' mean distance. A missing value (NaN) stands in the middle of its column, an infinity
-at its end. Shuffling makes the level exact for any rows that came independently, whatever is
-missing. It is drawn by hashing a counter: the same rows give the same answer.
+at its end. Shuffling (shuffling.py) makes the level exact whatever is missing.
 
 Cost: (n + m)² d / 2 for the dissimilarities, min(n, m)² / 2 per shuffle; unchanged data need about
 a hundred shuffles.
@@ -19,32 +18,16 @@ a hundred shuffles.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.hashing import Key, hash_word
+from kernels.hashing import Key
 from kernels.jit import kernel
-from kernels.measures import correlation
-
-ENOUGH = 20  # shuffles that reach the coefficient; more tell nothing of a rare one
-SHUFFLES = 999
-FEW, FAR = 99, 15.0  # so many shuffles do, where they stay so many standard deviations below
-FEWEST = 10  # rows of a side
+from kernels.measures import correlation, shuffling
+from kernels.measures.shuffling import FEWEST, Shuffled
 
 Matrix = NDArray[np.float64]
-
-
-class Shuffled(NamedTuple):
-    """A coefficient beside those of shuffled sides."""
-
-    coefficient: float  # in [0, 1], of the sides as they are; NaN with fewer than FEWEST rows
-    reached: int  # shuffles with a coefficient as large
-    drawn: int  # shuffles, at most SHUFFLES; fewer if ENOUGH reached it, or all are FAR below
-    mean: float  # of the shuffled coefficients: what unchanged data give
-    variance: float
-    third: float  # central moment
 
 
 @kernel
@@ -96,35 +79,23 @@ def shuffled(dissimilar: Matrix, n_reference: int, key: Key) -> Shuffled:
     key         of the shuffles
 
     The coefficient is `(2 E d(X, Y) - E d(X, X') - E d(Y, Y')) / 2 E d(X, Y)`: 0 for equal sides, 1
-    for two points. Stops as Besag and Clifford (1991) do: once ENOUGH shuffles reached it.
+    for two points.
     """
     n = dissimilar.shape[0]
     smaller = min(n_reference, n - n_reference)
     if smaller < FEWEST:
-        return Shuffled(math.nan, 0, 0, math.nan, math.nan, math.nan)
+        return shuffling.unknown()
     members = np.arange(n)
     if n_reference > smaller:
         members = members[::-1].copy()  # the smaller side comes first
-    sums = np.zeros(n)
+    sums, totals = np.zeros(n), np.zeros(6)
     for row in range(n):
         sums[row] = dissimilar[row].sum()
-    observed = _coefficient(dissimilar, sums, members, smaller)
-    reached, drawn, mean, second, third = 0, 0, 0.0, 0.0, 0.0
-    while drawn < SHUFFLES and reached < ENOUGH:
-        _shuffle(members, smaller, drawn, key)
-        found = _coefficient(dissimilar, sums, members, smaller)
-        drawn += 1
-        # Equal sides must count as reached, whatever the order they were summed in.
-        reached += 1 if found >= observed - 1e-12 else 0
-        step = found - mean
-        part = step / drawn
-        grown = step * part * (drawn - 1)
-        mean += part
-        third += grown * part * (drawn - 2) - 3.0 * part * second
-        second += grown
-        if drawn == FEW and observed > mean + FAR * math.sqrt(second / drawn):
-            break
-    return Shuffled(observed, reached, drawn, mean, second / drawn, third / drawn)
+    totals[0] = _coefficient(dissimilar, sums, members, smaller)
+    while shuffling.goes_on(totals):
+        shuffling.put_first(members, smaller, int(totals[2]), key)
+        shuffling.take(totals, _coefficient(dissimilar, sums, members, smaller))
+    return shuffling.told(totals)
 
 
 @kernel
@@ -145,13 +116,3 @@ def _coefficient(
     if not between > 0.0:
         return 0.0
     return float(1.0 - (within / smaller / smaller + rest / others / others) / between)
-
-
-@kernel
-def _shuffle(members: NDArray[np.int64], smaller: int, number: int, key: Key) -> None:
-    """Put a random choice of members first, drawn without replacement."""
-    n = members.size
-    for i in range(smaller):
-        drawn = hash_word(np.uint64(number * n + i), key)
-        other = i + int(float(drawn >> np.uint64(11)) * 2.0**-53 * (n - i))
-        members[i], members[other] = members[other], members[i]

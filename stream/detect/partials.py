@@ -32,10 +32,11 @@ from kernels import sparse
 from kernels.sketches import covariance, hyperloglog, rows, vectors
 from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments, folded, unfolded
+from stream.detect import slices
+from stream.detect.contributions import Attribution
 from stream.detect.grids import Grid
 from stream.detect.joint import JointState
 from stream.detect.states import (
-    Attribution,
     CategoryState,
     FeatureState,
     NumberState,
@@ -175,6 +176,8 @@ def _pack_feature(name: str, feature: FeatureState, blobs: _Blobs) -> dict[str, 
             row["category"].append(blobs.hashes(category.unlisted))
     if feature.arrays:
         row["arrays"] = blobs.more(vectors.pack(feature.arrays, 0))
+    if feature.slices:
+        row["slices"] = blobs.more(rows.pack(feature.slices, 0))
     return row
 
 
@@ -288,6 +291,8 @@ def _unpack_feature(row: dict[str, Any], more: _Reader) -> FeatureState:
             feature.category.unlisted = more.hashes(size)
     if "arrays" in row:
         feature.arrays = vectors.unpack(more.more(row["arrays"]))
+    if "slices" in row:
+        feature.slices = slices.read(more.more(row["slices"]))
     return feature
 
 

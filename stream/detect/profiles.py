@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from kernels.missing import MISTYPED_BITS, NULL_BITS
 from kernels.sketches import covariance, logbins, moments, rows, vectors
 from kernels.sketches.moments import Moments
+from stream.detect import slices
+from stream.detect.contributions import Attribution
 from stream.detect.grids import Grid, grid_of
 from stream.detect.ingest import attributions
 from stream.detect.ingest.arrays import ArraySketch
@@ -38,12 +40,12 @@ from stream.detect.ingest.columns import (
     texts_of,
 )
 from stream.detect.ingest.joint import joint_sketch
+from stream.detect.ingest.slices import SliceSketch
 from stream.detect.joint import WINDOW_ROWS, JointState
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
 from stream.detect.specs import FeatureSpec, ModelSpec
 from stream.detect.states import (
     ONE_ROW,
-    Attribution,
     CategoryState,
     FeatureState,
     NumberState,
@@ -65,6 +67,7 @@ class _Feature:
     mistyped: int = 0
     norms: int = 0
     arrays: ArraySketch | None = None
+    slices: SliceSketch | None = None
 
 
 class ProfileBuilder:
@@ -96,7 +99,7 @@ class ProfileBuilder:
                 if self._kinds.get(name) == "category":
                     _add_categories(feature, column)
                 else:
-                    _add(feature, column)
+                    _add(feature, column, run.ids)
                     beside[name] = Column(feature.numbers[-1], None, [], None)
         self._runs.append(replace(run, columns=beside))
 
@@ -115,6 +118,7 @@ class ProfileBuilder:
             known = FeatureState(nulls=feature.nulls, mistyped=feature.mistyped)
             known.is_vector = feature.norms > 0
             known.arrays = feature.arrays.state(0) if feature.arrays else None
+            known.slices = feature.slices.state(0) if feature.slices else None
             if is_number:
                 known.number, edges[name] = _number(numbers)
                 known.mistyped += feature.texts.total()
@@ -150,7 +154,7 @@ def _count_texts(feature: _Feature, codes: NDArray[np.int32], texts: list[str]) 
     return sum(counts)
 
 
-def _add(feature: _Feature, column: Column) -> None:
+def _add(feature: _Feature, column: Column, ids: NDArray[np.uint64]) -> None:
     if column.codes is not None:  # texts are no numbers, but they are counted beside them
         feature.mistyped -= _count_texts(feature, column.codes, column.texts)
     numbers = numbers_of(column)
@@ -160,7 +164,12 @@ def _add(feature: _Feature, column: Column) -> None:
         feature.norms += int(np.count_nonzero(~np.isnan(column.norms)))
     if column.arrays is not None:
         feature.arrays = feature.arrays or ArraySketch(1, np.empty(0))
-        feature.arrays.update(np.zeros(len(column.arrays.rows), np.int32), column.arrays)
+        slots = np.zeros(len(column.arrays.rows), np.int32)
+        feature.arrays.update(slots, column.arrays)
+        if feature.slices is None and (length := feature.arrays.length(0)):
+            feature.slices = SliceSketch(1, length, slices.SLICE_ROWS)
+        if feature.slices is not None:
+            feature.slices.update(slots, ids[column.arrays.rows], column.arrays)
     bits = numbers.view(np.uint64)
     feature.nulls += int((bits == NULL_BITS).sum())
     feature.mistyped += int((bits == MISTYPED_BITS).sum())
@@ -260,6 +269,8 @@ def _feature_document(feature: FeatureState, edges: NDArray[np.float64]) -> dict
         body["category"] = feature.category.counts
     if feature.arrays is not None:
         body["arrays"] = b64encode(vectors.pack(feature.arrays, 0)).decode()
+    if feature.slices is not None:
+        body["slices"] = b64encode(rows.pack(feature.slices, 0)).decode()
     return body
 
 
@@ -280,6 +291,8 @@ def from_document(document: Any) -> Reference:
                 feature.category = CategoryState(dict(body["category"]))
             if "arrays" in body:
                 feature.arrays = vectors.unpack(b64decode(body["arrays"]))
+            if "slices" in body:
+                feature.slices = slices.read(b64decode(body["slices"]))
             state.features[name] = feature
         attributed = document.get("attributions", {})
         state.attributions = {n: Attribution.read(*row) for n, row in attributed.items()}

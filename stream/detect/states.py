@@ -11,7 +11,6 @@ them does not care where they come from.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, isfinite, isnan, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,10 @@ from kernels.hashing import Key, hash_floats, hash_texts
 from kernels.sketches import hyperloglog, logbins, moments, vectors
 from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments
+from kernels.sketches.rows import Rows
 from kernels.sketches.vectors import Vectors
+from stream.detect import slices
+from stream.detect.contributions import NO_ATTRIBUTION, Attribution
 from stream.detect.grids import Grid, edges_of
 from stream.detect.joint import JointState
 
@@ -262,6 +264,7 @@ class FeatureState:
     mistyped  values that are no number, text or array, and texts where a number is due
     arrays    one slot: the dimensions of its arrays
     cosine    of each array and the mean array of the reference
+    slices    one slot: a sample of its arrays, projected (slices.py)
     """
 
     number: NumberState | None = None
@@ -271,6 +274,7 @@ class FeatureState:
     is_vector: bool = False  # the number is the length of an array
     arrays: Vectors | None = None
     cosine: NumberState | None = None
+    slices: Rows | None = None
 
     @property
     def kind(self) -> str:
@@ -311,47 +315,8 @@ class FeatureState:
             if self.cosine is None:
                 self.cosine = NumberState.empty(other.cosine.grid)
             self.cosine.merge(other.cosine)
-
-
-class Attribution(NamedTuple):
-    """What a feature contributed: finite values, sums of their magnitudes and squares.
-
-    squares  NaN in what an earlier version wrote
-    """
-
-    count: int  # type: ignore[assignment]  # hides tuple.count
-    total: float
-    squares: float
-
-    @property
-    def mean(self) -> float:
-        """Mean magnitude; 0 of none."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
-    def error(self) -> float:
-        """Standard error of the mean magnitude of independent events; NaN if unknown."""
-        if not self.count:
-            return 0.0
-        variance = self.squares / self.count - self.mean * self.mean
-        return sqrt(max(variance, 0.0) / self.count) if isfinite(variance) else nan
-
-    def plus(self, other: Attribution) -> Attribution:
-        """Both together."""
-        count, total, squares = (mine + theirs for mine, theirs in zip(self, other, strict=True))
-        return Attribution(int(count), total, squares)
-
-    @classmethod
-    def read(cls, count: int, total: float | None, squares: float | None = nan) -> Attribution:
-        """What JSON has of it: null stands for a sum beyond float64."""
-        return cls(count, *(inf if s is None else float(s) for s in (total, squares)))
-
-    def listed(self) -> list[float]:
-        """As it goes to JSON."""
-        return list(self[:2]) if isnan(self.squares) else list(self)
-
-
-NO_ATTRIBUTION = Attribution(0, 0.0, 0.0)
+        if other.slices:
+            self.slices = slices.merged(self.slices, other.slices)
 
 
 @dataclass(slots=True)

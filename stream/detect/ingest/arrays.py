@@ -109,6 +109,10 @@ class ArraySketch:
         vectors.cosines(arrays.flat, arrays.ends, self.direction, out)
         return out
 
+    def length(self, slot: int) -> int:
+        """How many dimensions are kept of the arrays of a slot; 0 before the first."""
+        return min(int(self._state.length[slot]), vectors.MOST)
+
     def state(self, slot: int) -> Vectors | None:
         """A copy of a slot's row; None if no array came."""
         row = slice(slot, slot + 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernels.sketches import magnitudes
 from kernels.sketches.magnitudes import Magnitudes
-from stream.detect.states import Attribution
+from stream.detect.contributions import Attribution
 
 PREFIX = "attribution."  # of a column's name
 

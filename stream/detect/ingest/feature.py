@@ -25,12 +25,14 @@ from stream.detect.ingest.columns import (
     texts_of,
 )
 from stream.detect.ingest.numbers import NumberSketch
+from stream.detect.ingest.slices import SliceSketch
 from stream.detect.states import FeatureState
 
 COSINE_GRID = Grid(1.0, 1024.0)  # fine where arrays point the way the reference does
 NOTHING = np.empty(0)
 
 Slots = NDArray[np.int32]
+Part = NumberSketch | CategorySketch | ArraySketch | SliceSketch
 
 
 class FeatureSketch:
@@ -51,6 +53,7 @@ class FeatureSketch:
         self.category: CategorySketch | None = None
         self.arrays: ArraySketch | None = None
         self.cosine: NumberSketch | None = None
+        self.slices: SliceSketch | None = None
         # Of values in no number sketch, nulls and others (objects); and how many arrays.
         self._untyped = np.zeros((slots, 3), np.int64)
 
@@ -58,20 +61,24 @@ class FeatureSketch:
         """Make room for more slots."""
         more = slots - len(self._untyped)
         self._untyped = np.concatenate([self._untyped, np.zeros((more, 3), np.int64)])
-        for part in (self.number, self.category, self.arrays, self.cosine):
+        for part in self._parts():
             if part:
                 part.grow(slots)
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
         self._untyped[slot] = 0
-        for part in (self.number, self.category, self.arrays, self.cosine):
+        for part in self._parts():
             if part:
                 part.reset(slot)
 
-    def update(self, slots: Slots, column: Column, runs: Runs) -> None:
+    def _parts(self) -> tuple[Part | None, ...]:
+        return self.number, self.category, self.arrays, self.cosine, self.slices
+
+    def update(self, slots: Slots, column: Column, runs: Runs, ids: NDArray[np.uint64]) -> None:
         """Add a column; values of another type than the feature's kind count as mistyped.
 
+        ids   (n,) hashed, of the events
         runs  of the events; where slots skip one that is in them, the column has no value
         """
         if self._kind == "category":
@@ -87,7 +94,8 @@ class FeatureSketch:
             numbers = np.where(is_vector, column.norms, numbers)
             self._add(slots, is_vector, 2)
             if column.arrays is not None:
-                self._add_arrays(slots[column.arrays.rows], column.arrays)
+                at = column.arrays.rows
+                self._add_arrays(slots[at], ids[at], column.arrays)
         if column.codes is not None and self._kind is None:
             self._add_texts(slots, column.codes, column.texts)
             if column.numbers is None and column.norms is None:
@@ -139,12 +147,15 @@ class FeatureSketch:
             self.number = self._make_number(len(self._untyped))
         self.number.update(slots, numbers, runs)
 
-    def _add_arrays(self, slots: Slots, arrays: Arrays) -> None:
+    def _add_arrays(self, slots: Slots, ids: NDArray[np.uint64], arrays: Arrays) -> None:
         if self.arrays is None:
             self.arrays = ArraySketch(len(self._untyped), self._direction)
             if len(self._direction):
                 self.cosine = NumberSketch(len(self._untyped), COSINE_GRID, NOTHING, None)
+                self.slices = SliceSketch(len(self._untyped), len(self._direction))
         self.arrays.update(slots, arrays)
+        if self.slices is not None:
+            self.slices.update(slots, ids, arrays)
         if self.cosine is not None:
             self.cosine.update(slots, self.arrays.cosines(arrays))
 
@@ -170,5 +181,6 @@ class FeatureSketch:
             is_vector=arrays > 0,
             arrays=self.arrays.state(slot) if self.arrays else None,
             cosine=cosine if cosine and cosine.count else None,
+            slices=self.slices.state(slot) if self.slices else None,
         )
         return state if state.number or state.category or nulls or mistyped else None

@@ -150,7 +150,7 @@ class StreamSketches:
         for name, column in columns.columns.items():
             feature = self._features.get(name)
             if feature is None or name in dropped:
-                self._update_feature(name, slots, column, dropped.get(name), runs)
+                self._update_feature(name, slots, column, dropped.get(name), runs, columns.ids)
             elif (number := feature.plain_number(column)) is not None:
                 assert column.numbers is not None  # it has nothing else
                 numbers.append(number)
@@ -159,7 +159,7 @@ class StreamSketches:
                 categories.append(feature)
                 texts.append(column)
             else:
-                feature.update(slots, column, runs)
+                feature.update(slots, column, runs, columns.ids)
         if numbers:
             self._numbers.update(numbers, values, slots, len(self._events), runs)
         if categories:
@@ -174,6 +174,7 @@ class StreamSketches:
         column: Column,
         dropped: NDArray[np.bool_] | None,
         runs: Runs,
+        ids: NDArray[np.uint64],
     ) -> None:
         if dropped is not None:
             slots = self._without(slots, column, dropped)
@@ -185,7 +186,7 @@ class StreamSketches:
             return
         if name not in self._features:
             self._features[name] = self._feature(name)
-        self._features[name].update(slots, column, runs)
+        self._features[name].update(slots, column, runs, ids)
 
     def _without(self, slots: Slots, column: Column, dropped: NDArray[np.bool_]) -> Slots:
         left_out = slots[dropped & (slots >= 0) & is_there(column)]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, chdtrc, chdtri, gammaincc, kolmogi, kolmogorov, ndtr, ndtri
 
-from kernels.measures.twosample import ENOUGH, Shuffled
+from kernels.measures.shuffling import ENOUGH, Shuffled
 
 JENSEN_SHANNON = 1 / (8 * log(2))  # of psi, to second order: the divergence in bits
 MANY = 10_000  # counted events from which on the normal law is good enough

@@ -29,8 +29,8 @@ OK, BREACH, NO_DATA, NOT_ENOUGH = "ok", "breach", "no_data", "not_enough_data"
 EFFECTS = {
     "psi": 0.1, "psi_observed": 0.1, "kl": 0.1, "jensen_shannon": 0.1, "hellinger": 0.1,
     "total_variation": 0.1, "l_infinity": 0.1, "ks": 0.1, "wasserstein_normed": 0.1,
-    "energy_normed": 0.1, "cosine": 0.1, "mean_shift": 0.1, "correlation": 0.2,
-    "two_sample": 0.02, "attribution_drift": 0.1,
+    "energy_normed": 0.1, "cosine": 0.1, "mean_shift": 0.1, "sliced_wasserstein": 0.1,
+    "correlation": 0.2, "two_sample": 0.02, "attribution_drift": 0.1,
     "missing_difference": 0.05, "missing_ratio": 0.0, "unseen_ratio": 0.0,
     "unseen_difference": 0.01,
     "out_of_range_ratio": 0.0,

@@ -6,7 +6,7 @@ Out   `JointComparison`: the pair of features that moves together otherwise, whe
 Not   one feature alone (measures.py), verdicts (rules.py), the tests themselves (kernels/measures)
 
 Everything is of ranks in a uniform sample, so units and heavy tails play no part. Where events
-depend on one another a sample is thinned until that adds no more than DEPENDENCE to its variance.
+depend on one another a sample is thinned (`noise.independent`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.measures import attributions, correlation, twosample
-from stream.detect.joint import JointState
+from stream.detect.contributions import NO_ATTRIBUTION
 from stream.detect.judge import chances
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.noise import SMALLEST_N
+from stream.detect.judge.noise import SMALLEST_N, independent
 from stream.detect.references import Reference
-from stream.detect.states import NO_ATTRIBUTION, WindowState
+from stream.detect.states import WindowState
 
 MEASURES = ("correlation", "two_sample", "attribution_drift")
 LEANING = sqrt(2.0)  # times the errors of attributions: see `_attributions`
 SCALES = (1.0, 2.0, 4.0, 8.0)  # of these errors, until draws reach what was seen
 OFTEN = 10
 MOST_ROWS = 256  # of a side in the two-sample test: a few milliseconds, and enough
-DEPENDENCE = 0.25
 SHUFFLED_BY = np.uint64(0x6472696674), np.uint64(0x6C696E65)  # any key: the same every time
 
 
@@ -60,7 +59,9 @@ def compare(
     """
     found, known = JointComparison(), reference.state
     if now.joint and known.joint and now.joint.names == known.joint.names:
-        current = _thinned(now.joint, _noisiest(comparisons, now.joint.names))
+        current = now.joint.values()
+        noisiest = _noisiest(comparisons, now.joint.names)
+        current = current[: independent(len(current), now.joint.events, noisiest)]
         before = known.joint.values()
         if min(len(current), len(before)) >= SMALLEST_N:
             _correlation(found, before, current, now.joint.names)
@@ -72,16 +73,6 @@ def compare(
 def _noisiest(comparisons: Mapping[str, Comparison], names: Iterable[str]) -> float:
     """How much more than that of independent events the mean of one of these features may vary."""
     return max((comparisons[n].noise.doubted for n in names if n in comparisons), default=1.0)
-
-
-def _thinned(joint: JointState, factor: float) -> NDArray[np.float64]:
-    """So many of the sampled rows (n, d) that their common moves hardly count.
-
-    The mean of k of n events varies by 1/k + (factor - 1)/n.
-    """
-    rows = joint.values()
-    most = DEPENDENCE * joint.events / (factor - 1) if factor > 1 else len(rows)
-    return rows[: int(min(most, len(rows)))]
 
 
 def _correlation(

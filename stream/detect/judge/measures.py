@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.measures import distances, divergences, embeddings, histograms
-from kernels.sketches import logbins, moments, vectors
-from kernels.sketches.vectors import Vectors
+from kernels.measures.slices import shuffled as sliced
+from kernels.sketches import logbins, moments, rows, vectors
 from stream.detect.judge import chances
 from stream.detect.judge.noise import (
     INDEPENDENT,
@@ -29,6 +30,7 @@ from stream.detect.judge.noise import (
     believed,
     chi_square,
     evenness,
+    independent,
     p_value,
 )
 from stream.detect.references import Reference
@@ -41,7 +43,16 @@ ON_BINS = histograms.MEASURES
 OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
 ON_VALUES = ("ks", "wasserstein", "wasserstein_normed", "energy", "energy_normed")
 ON_ARRAYS = ("cosine", "mean_shift")
+SHUFFLED_BY = np.uint64(0x736C69636564), np.uint64(1)  # any key: the same every time
 LEAST_SPREAD = 1e-3  # of a reference, as peers have it: a constant has no unit to divide by
+
+
+class Slices(NamedTuple):
+    """Projections (n, DIRECTIONS) of sampled arrays of reference and window, and their unit."""
+
+    reference: NDArray[np.float64]
+    current: NDArray[np.float64]
+    unit: float
 
 
 @dataclass(slots=True)
@@ -55,6 +66,7 @@ class Comparison:
     values            measure by name; NaN where it is undefined
     p_values          chance of a value as large on unchanged data, by measure
     null_expectation  what the measure is on unchanged data on average, where that is known
+    slices            a sample of arrays, projected
     culprits          the bin whose share moved most, and the value that most others passed
     """
 
@@ -77,6 +89,7 @@ class Comparison:
     freedom: int = 0
     observed: tuple[int, int] = (0, 0)  # finite values of window and reference
     arrays: tuple[int, int] = (0, 0)  # arrays of window and reference
+    slices: Slices | None = None
     noise: Noise = INDEPENDENT
 
     @property
@@ -110,7 +123,7 @@ def compare(
         return None
     comparison.kind = kind
     if current.arrays is not None and known.arrays is not None:
-        _measure_arrays(comparison, current.arrays, known.arrays)
+        _measure_arrays(comparison, current, known)
     if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
         measure_bins(comparison)
         at = divergences.culprit(comparison.reference, comparison.current)
@@ -250,8 +263,11 @@ def _measure_values(comparison: Comparison, now: NumberState, known: NumberState
     comparison.observed = (now.count, known.count)
 
 
-def _measure_arrays(comparison: Comparison, now: Vectors, known: Vectors) -> None:
+def _measure_arrays(comparison: Comparison, current: FeatureState, reference: FeatureState) -> None:
     """How the mean array turned and moved; nothing if arrays have another length now."""
+    now, known = current.arrays, reference.arrays
+    assert now is not None  # both have arrays
+    assert known is not None
     n, m = int(now.count[0]), int(known.count[0])
     if min(n, m) < SMALLEST_N or now.length[0] != known.length[0]:
         return
@@ -262,6 +278,10 @@ def _measure_arrays(comparison: Comparison, now: Vectors, known: Vectors) -> Non
         "cosine": embeddings.cosine(before, after),
         "mean_shift": embeddings.mean_shift(before, after, spread),
     }
+    if current.slices and reference.slices and isfinite(spread):
+        unit = max(spread / sqrt(len(before)), LEAST_SPREAD)
+        before, after = rows.sample(reference.slices, 0), rows.sample(current.slices, 0)
+        comparison.slices = Slices(before, after, unit)
 
 
 def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64], Counts, Counts]:
@@ -326,6 +346,8 @@ def weigh(comparison: Comparison, noise: Noise) -> None:
         comparison.p_values |= dict.fromkeys(ON_VALUES, chance)
     if "mean_shift" in comparison.values:
         _weigh_arrays(comparison, noise)
+    if comparison.slices is not None:
+        _weigh_slices(comparison, comparison.slices, noise)
 
 
 def _weigh_arrays(comparison: Comparison, noise: Noise) -> None:
@@ -335,3 +357,15 @@ def _weigh_arrays(comparison: Comparison, noise: Noise) -> None:
     comparison.p_values |= dict.fromkeys(ON_ARRAYS, chance)
     expected = chances.mean_shift_expectation(n / noise.factor, m)
     comparison.null_expectation["mean_shift"] = expected
+
+
+def _weigh_slices(comparison: Comparison, slices: Slices, noise: Noise) -> None:
+    """The distance of the sampled arrays; of fewer of them where events depend on one another."""
+    n = independent(len(slices.current), comparison.arrays[0], noise.doubted)
+    if min(n, len(slices.reference)) < SMALLEST_N:
+        comparison.values.pop("sliced_wasserstein", None)
+        return
+    found = sliced(slices.reference, slices.current[:n], slices.unit, SHUFFLED_BY)
+    comparison.values["sliced_wasserstein"] = found.coefficient
+    comparison.p_values["sliced_wasserstein"] = chances.of_shuffled(found)
+    comparison.null_expectation["sliced_wasserstein"] = found.mean

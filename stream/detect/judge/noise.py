@@ -54,6 +54,7 @@ OF_MEDIAN = 2 / pi  # what a median is worth beside a mean
 MOST_ALIKE = 0.75  # correlation of neighbouring windows that is believed in
 LARGEST_PART = 0.6  # of what is too much falls on the slowest part; for AR(1) on deciles
 SELDOM = 1.0  # standard errors: one in six
+DEPENDENCE = 0.25  # of the variance of a sample's mean: what common moves of its events may add
 DOUBT = 1.5  # standard errors above 1 that a factor has to be to mean anything
 
 Counts = NDArray[np.float64]
@@ -221,6 +222,15 @@ def p_value(statistic: float, freedom: int, n: float, m: float, noise: Noise) ->
     effective = n / max(factor * freedom / even if noise.is_uneven else factor, 1.0)
     finest = 1 / (1 / noise.freedom + 1 / (FINEST * effective))
     return float(fdtrc(even, finest, statistic / freedom / factor))
+
+
+def independent(sampled: int, events: float, factor: float) -> int:
+    """How many of the sampled events to use, so that their common moves hardly count.
+
+    The mean of k of n events varies by 1/k + (factor - 1)/n.
+    """
+    most = DEPENDENCE * events / (factor - 1) if factor > 1 else sampled
+    return int(min(most, sampled))
 
 
 def power(psi: float, level: float, n: float, reference: Counts, noise: Noise) -> float:

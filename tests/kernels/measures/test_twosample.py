@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kernels.jit import IS_COMPILED
-from kernels.measures import twosample
-from kernels.measures.twosample import Shuffled
+from kernels.measures import shuffling, twosample
+from kernels.measures.shuffling import Shuffled
 from stream.detect.judge.chances import of_shuffled
 from tests.oracles import twosample as oracle
 
@@ -57,7 +57,7 @@ def test_equal_sides_have_a_coefficient_of_zero_and_are_no_surprise(
     rows = rng.normal(size=(40, 3))
     found = compared(rows, rows)
     assert found.coefficient == pytest.approx(0.0, abs=1e-12)
-    assert found.reached == found.drawn == twosample.ENOUGH
+    assert found.reached == found.drawn == shuffling.ENOUGH
     assert of_shuffled(found) == 1.0
 
 
@@ -70,7 +70,7 @@ def test_sides_that_are_two_points_have_a_coefficient_of_one() -> None:
     dissimilar = np.kron([[0.0, 1.0], [1.0, 0.0]], np.ones((20, 20)))
     found = twosample.shuffled(dissimilar, 20, KEY)
     assert found.coefficient == 1.0
-    assert found.drawn == twosample.FEW
+    assert found.drawn == shuffling.FEW
     assert of_shuffled(found) < 1e-6
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kernels.measures import distances, divergences
-from kernels.measures.twosample import Shuffled
+from kernels.measures.shuffling import Shuffled
 from stream.detect.judge import chances
 
 Floats = NDArray[np.float64]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kernels.jit import IS_COMPILED
+from stream.detect.contributions import Attribution
 from stream.detect.joint import WINDOW_ROWS
 from stream.detect.judge import joint
 from stream.detect.judge.joint import JointComparison
@@ -19,7 +20,7 @@ from stream.detect.judge.measures import Comparison, compare
 from stream.detect.judge.noise import Noise
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, RuleSpec
-from stream.detect.states import Attribution, WindowState
+from stream.detect.states import WindowState
 from tests.builders import Pipeline, event, ingestor, messages, reference, spec
 from tests.oracles import attributions as oracle_attributions
 from tests.oracles import twosample as oracle_twosample
