@@ -1,7 +1,8 @@
 """Latency: from the moment a window is complete to its alert on the topic, under load.
 
 In    nothing; an embedded Kafka, a publisher of live events at half of what a worker can
-Out   rows: seconds, median and 99th percentile over the alerts of all models and windows
+Out   rows: seconds, median and 99th percentile over the alerts of all models and windows; how busy
+      the worker was, and for how long its event loop was held up at most
 Not   how long an event waits for its window to end: that is the window's length
 
 A window is complete when the watermark passes its end: an event that is GRACE_MS younger has been
@@ -13,15 +14,14 @@ or resolved.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
+import math
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -35,6 +35,11 @@ from stream.errors import BusError
 MODELS = 20
 GRACE_MS = 1_000
 PROBE = 500_000  # events whose reading says what a worker can
+TRY_S = 5  # of publishing as fast as possible, beside the worker
+TRY_RATE = 1_000_000
+PUBLISHED_SHARE = 0.7  # of what the publisher can; else it would be late, not the worker
+LIMIT_S = 170.0
+HELD = "driftline_loop_held_seconds_bucket"
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -44,14 +49,16 @@ def rows(quick: bool = False) -> list[Row]:
         folder = Path(name)
         with EmbeddedBroker(say=print) as broker:
             rate = _half_of_capacity(folder, broker.bootstrap, PROBE // (10 if quick else 1))
-            lags_s, busy = _lags(folder, broker.bootstrap, rate, windows)
-    print(f"  {len(lags_s)} alerts at {rate:,} events/s; the worker used {busy:.0%} of a core")
-    cuts = statistics.quantiles(lags_s, n=100)
+            found = _live(folder, broker.bootstrap, rate, windows)
+    print(f"  {len(found.lags_s)} alerts; the worker could read {2 * rate:,} events/s", flush=True)
+    cuts = statistics.quantiles(found.lags_s, n=100)
     return [
         alone("latency/window_end_to_alert_p50_s", [cuts[49]], "seconds"),
         alone("latency/window_end_to_alert_p99_s", [cuts[98]], "seconds"),
-        alone("latency/at_events_per_second", [rate], "events per second"),
-        alone("latency/worker_busy", [busy], "share of a core"),
+        alone("latency/at_events_per_second", [found.rate], "events per second"),
+        alone("latency/share_of_capacity", [found.rate / rate / 2], "of what a worker can read"),
+        alone("latency/worker_busy", [found.busy], "share of a core"),
+        alone("latency/loop_held_most_s", [found.held_s], "seconds at most"),
     ]
 
 
@@ -70,19 +77,44 @@ def _half_of_capacity(folder: Path, bootstrap: str, events: int) -> int:
     return int((last.events - first.events) / took_s / 2)
 
 
-def _lags(folder: Path, bootstrap: str, rate: int, windows: int) -> tuple[list[float], float]:
-    """Seconds from complete to alerted, and the share of a core that the worker was busy."""
-    program = _program(folder, bootstrap)
-    with running(program, folder / "live.log") as one:
-        end_ms = (live.now_ms() // live.SLICE_MS + 2 + windows) * live.SLICE_MS
+class _Live(NamedTuple):
+    """What was measured: at which rate, seconds from complete to alerted, share of a core used, and
+    the smallest bound of `driftline_loop_held_seconds` that holds for every look.
+    """
+
+    rate: int
+    lags_s: list[float]
+    busy: float
+    held_s: float
+
+
+def _live(folder: Path, bootstrap: str, half: int, windows: int) -> _Live:
+    with running(_program(folder, bootstrap), folder / "live.log", LIMIT_S) as one:
+        one.until_answers()
+        can = _publish(bootstrap, TRY_RATE, live.now_ms() + TRY_S * 1000)
+        first = one.until_counted(can)
+        rate = min(half, int(can / TRY_S * PUBLISHED_SHARE))
+        held_before = one.page(HELD)
+        started_ms, used_s = live.now_ms(), cpu_seconds(one.pid)
+        end_ms = (started_ms // live.SLICE_MS + 1 + windows) * live.SLICE_MS
         until_ms = end_ms + 2 * GRACE_MS
-        with _publishing(bootstrap, rate, until_ms):
-            first = one.until_counted(1)
-            started_ms, used_s = live.now_ms(), cpu_seconds(one.pid)
-            one.until_counted(first.events + (until_ms - started_ms) * rate // 1100)
-            busy = (cpu_seconds(one.pid) - used_s) / (live.now_ms() - started_ms) * 1000
+        sent = _publish(bootstrap, rate, until_ms)
+        one.until_counted(first.events + sent)
+        busy = (cpu_seconds(one.pid) - used_s) / (live.now_ms() - started_ms) * 1000
+        held_s = _most_held(held_before, one.page(HELD))
         ends = {end_ms - i * live.SLICE_MS for i in range(windows)}
-        return asyncio.run(_read_lags(bootstrap, ends)), busy
+        return _Live(rate, asyncio.run(_read_lags(bootstrap, ends)), busy, held_s)
+
+
+def _most_held(before: list[str], after: list[str]) -> float:
+    """The smallest bucket that all looks between two scrapes fall into."""
+    grown = {bound: n - _buckets(before)[bound] for bound, n in _buckets(after).items()}
+    return min(bound for bound, n in grown.items() if n == grown[math.inf])
+
+
+def _buckets(lines: list[str]) -> dict[float, float]:
+    rows = (line.split('"') for line in lines)
+    return {float(row[1]): float(row[2].rsplit(" ", 1)[1]) for row in rows}
 
 
 def _program(folder: Path, bootstrap: str) -> Program:
@@ -100,19 +132,14 @@ def _program(folder: Path, bootstrap: str) -> Program:
     return Program(words, "driftline_events_total{")
 
 
-@contextlib.contextmanager
-def _publishing(bootstrap: str, rate: int, until_ms: int) -> Iterator[None]:
+def _publish(bootstrap: str, rate: int, until_ms: int) -> int:
+    """Publish in a process of its own; how many events it sent."""
     words = (bootstrap, "live-predictions", str(rate), str(MODELS), str(until_ms))
     command = [sys.executable, "-m", "benchmarks.live", *words]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE)
-    try:
-        yield
-        said, _ = process.communicate(timeout=60)
-        sent, late_ms = map(int, said.split())
-        print(f"  {sent:,} events published, the last {late_ms} ms late", flush=True)
-    finally:
-        process.kill()
-        process.wait()
+    told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=LIMIT_S)
+    sent, late_ms = map(int, told.stdout.split())
+    print(f"  {sent:,} events published, the last {late_ms} ms late", flush=True)
+    return sent
 
 
 async def _read_lags(bootstrap: str, ends: set[int]) -> list[float]:

@@ -58,11 +58,11 @@ class Sample(NamedTuple):
 class Running:
     """A program as a process."""
 
-    def __init__(self, program: Program, log: Path) -> None:
-        self._program, self._log = program, log
+    def __init__(self, program: Program, log: Path, limit_s: float) -> None:
+        self._program, self._log, self._limit_s = program, log, limit_s
         self._port = free_port()
         words = [str(self._port) if word == "PORT" else word for word in program.words]
-        self._deadline = time.monotonic() + LIMIT_S
+        self._deadline = time.monotonic() + limit_s
         with log.open("wb") as said:
             self._process = subprocess.Popen(
                 [program.python, "-m", *words], cwd=ROOT, stdout=said, stderr=said
@@ -71,6 +71,14 @@ class Running:
     def until_counted(self, target: int) -> Sample:
         """The first look that finds `target` events or more. Raises BusError as `_until`."""
         return self._until(self._program.counter, target, SOON_S if target == 1 else POLL_S)
+
+    def until_answers(self) -> None:
+        """Return when it answers. Raises BusError as `_until`."""
+        self._until("driftline_build_info{", 1, SOON_S)
+
+    def page(self, start: str) -> list[str]:
+        """The lines of its metrics that begin so."""
+        return [line for line in _metrics(self._port) if line.startswith(start)]
 
     def counted(self) -> int:
         """Events so far."""
@@ -90,7 +98,9 @@ class Running:
             if events >= target:
                 return Sample(events, cpu_seconds(self._process.pid))
             time.sleep(pause_s)
-        raise BusError(f"{counter} is {events} of {target} after {LIMIT_S:g} s: {self._said()}")
+        raise BusError(
+            f"{counter} is {events} of {target} after {self._limit_s:g} s: {self._said()}"
+        )
 
     @property
     def pid(self) -> int:
@@ -112,9 +122,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(program: Program, log: Path) -> Iterator[Running]:
-    """The program as a process, which is ended at the end."""
-    one = Running(program, log)
+def running(program: Program, log: Path, limit_s: float = LIMIT_S) -> Iterator[Running]:
+    """The program as a process, which is ended at the end.
+
+    limit_s  from launch to the last event
+    """
+    one = Running(program, log, limit_s)
     try:
         yield one
     finally:
@@ -136,12 +149,17 @@ def events_per_cpu_second(program: Program, target: int, log: Path) -> float:
 
 def _counted(port: int, counter: str) -> int:
     """Events so far; 0 while nobody answers."""
+    lines = _metrics(port)
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counter)))
+
+
+def _metrics(port: int) -> list[str]:
+    """The lines of /metrics; none while nobody answers."""
     link = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         link.request("GET", "/metrics")
-        lines = link.getresponse().read().decode().splitlines()
+        return link.getresponse().read().decode().splitlines()
     except (OSError, HTTPException):
-        return 0
+        return []
     finally:
         link.close()
-    return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counter)))

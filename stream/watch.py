@@ -30,6 +30,7 @@ from stream.serve.metrics import Metrics
 HARD_STOP_S = 15.0  # from the wish to end to the end
 STOPPED_HARD = 143  # exit code; as a shell has it for SIGTERM
 MEASURE_S = 0.5
+BEAT_MS = 10  # between two looks at the loop; what holds it up for less is not seen as a whole
 
 
 class Watch(Service):
@@ -50,6 +51,7 @@ class Watch(Service):
         self._app, self._lanes, self._producers = app, lanes, producers
         self._health, self._metrics, self._clock = health, metrics, clock
         self._beat_ms = clock.monotonic_ms()
+        self._held_ms = 0  # the longest since the last measure
         self._ended = threading.Event()
 
     async def on_start(self) -> None:
@@ -69,15 +71,21 @@ class Watch(Service):
                 os._exit(StalledError.exit_code)
 
     @Service.task
-    async def _measure(self) -> None:
-        due_ms = self._clock.monotonic_ms()
+    async def _beat(self) -> None:
         while not self.should_stop:
-            due_ms += int(MEASURE_S * 1000)
-            await asyncio.sleep(max(0, due_ms - self._clock.monotonic_ms()) / 1000)
+            due_ms = self._clock.monotonic_ms() + BEAT_MS
+            await asyncio.sleep(BEAT_MS / 1000)
             self._beat_ms = self._clock.monotonic_ms()
-            loop_lag_ms = max(0, self._beat_ms - due_ms)
-            due_ms += loop_lag_ms
-            await self._tell(loop_lag_ms)
+            held_ms = max(0, self._beat_ms - due_ms)
+            self._held_ms = max(self._held_ms, held_ms)
+            self._metrics.loop_held.observe(held_ms / 1000)
+
+    @Service.task
+    async def _measure(self) -> None:
+        while not self.should_stop:
+            await asyncio.sleep(MEASURE_S)
+            held_ms, self._held_ms = self._held_ms, 0
+            await self._tell(held_ms)
             if self._app.crashed:
                 end_hard(exit_code_of(self._app))
                 return

@@ -33,6 +33,7 @@ OTHER = "_other"
 MEASURES = ("psi", "jensen_shannon", "ks", "wasserstein_normed", "l_infinity")
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CLOSE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+HELD_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
 STREAM = ("model", "version")
 
 
@@ -132,7 +133,15 @@ class Metrics:
             registry=r,
         )
         self.loop_lag = Gauge(
-            "driftline_loop_lag_seconds", "How late the event loop runs what is due", registry=r
+            "driftline_loop_lag_seconds",
+            "For how long the event loop was held up at most, in the last half second",
+            registry=r,
+        )
+        self.loop_held = Histogram(
+            "driftline_loop_held_seconds",
+            "For how long the event loop was held up, looked at every 10 ms",
+            buckets=HELD_BUCKETS,
+            registry=r,
         )
         self.window_close = Histogram(
             "driftline_window_close_seconds",
