@@ -14,6 +14,8 @@ import asyncio
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from mode.utils.logging import get_logger
 
 from stream.bus.connection import Connection, client_arguments
 from stream.bus.producer import LARGEST_BYTES, Producer, Record
@@ -21,7 +23,10 @@ from stream.detect.judge.judge import Changes
 from stream.detect.judge.records import CLAIM_KEY, Damaged, Ledger, Memory, Stored, choose
 from stream.errors import BusError
 
-READ_WITHIN_S = 120.0
+logger = get_logger(__name__)
+
+READ_WITHIN_S = 120.0  # whatever the broker does meanwhile
+PAUSE_S = 0.5
 
 
 class StateStore:
@@ -47,7 +52,7 @@ class StateStore:
         await self._producer.send([Record(self.topic, CLAIM_KEY, claim, partition)])
         try:
             async with asyncio.timeout(READ_WITHIN_S):
-                owner, messages = await self._read(partition, claim)
+                owner, messages = await self._until_read(partition, claim)
         except TimeoutError:
             text = f"partition {partition} of {self.topic} was not read in {READ_WITHIN_S:g} s"
             raise BusError(f"{text} ({self._connection.bootstrap})") from None
@@ -76,6 +81,14 @@ class StateStore:
             [Record(self.topic, key, value, partition) for key, value in records]
         )
 
+    async def _until_read(self, partition: int, claim: bytes) -> tuple[int, dict[bytes, Stored]]:
+        while True:
+            try:
+                return await self._read(partition, claim)
+            except KafkaError as error:
+                logger.warning("%s-%d, will be read again: %r", self.topic, partition, error)
+                await asyncio.sleep(PAUSE_S)
+
     async def _read(self, partition: int, claim: bytes) -> tuple[int, dict[bytes, Stored]]:
         """The offset of the claim, and the last message of each key."""
         consumer = AIOKafkaConsumer(
@@ -84,8 +97,8 @@ class StateStore:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=LARGEST_BYTES,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             tp = TopicPartition(self.topic, partition)
             consumer.assign([tp])
             await consumer.seek_to_beginning(tp)
