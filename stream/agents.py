@@ -12,6 +12,7 @@ Whatever is not foreseen ends the worker: the next one replays from the last com
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from stream.bus.losses import bomb_letter, loss_letter
 from stream.bus.oversize import REASON, fitting
 from stream.bus.producer import Producer, Record, partition_of
 from stream.bus.state_store import StateStore
+from stream.bus.told import told_records
 from stream.clock import Clock
 from stream.detect.checks import problem
 from stream.detect.detector import Detector
@@ -33,7 +35,6 @@ from stream.detect.ingest.events import Messages
 from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.ingest.windows import Progress
 from stream.detect.judge.judge import Judge, JudgeProgress, Verdicts
-from stream.detect.judge.letters import orphan_letter, rebuilt_letter
 from stream.detect.judge.records import Damaged
 from stream.detect.partials import Marker, Partial, pack, pack_marker, read
 from stream.detect.states import Stream
@@ -46,6 +47,7 @@ COMMIT_EVERY_MS = 1_000
 RECORDS_SHARE = 0.1  # of the time may go into writing what judges know
 REFERENCE_WITHIN_MS = 5_000  # a worker saw it on its topic before, so it comes; or it is gone
 LOOK_AGAIN_S = 0.05
+BREATH_MS = 10  # of work on the event loop between two chances for others
 
 
 class _Commits:
@@ -161,18 +163,14 @@ class IngestAgent:
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics = self._topics
         partitions = await self._spread_of_partials()
-        to_pack = (intake.partials, topics["partials"], partitions)
-        records = await asyncio.to_thread(_packed, *to_pack) if intake.partials else []
-        if intake.marker is not None:
-            value = pack_marker(intake.marker)
-            records += [Record(topics["partials"], b"", value, to) for to in range(partitions)]
-            if intake.marker.watermark_ms > NEVER_MS:
-                gauge = self._metrics.child(self._metrics.watermark, str(partition))
-                gauge.set(intake.marker.watermark_ms / 1000)
-        now = rfc3339(self._clock.now_ms())
+        now, records = rfc3339(self._clock.now_ms()), list[Record]()
+        if intake.partials or intake.dead or intake.marker:
+            to_pack = (intake, topics, partition, partitions, now)
+            records = await asyncio.to_thread(_packed, *to_pack)
+        if intake.marker is not None and intake.marker.watermark_ms > NEVER_MS:
+            gauge = self._metrics.child(self._metrics.watermark, str(partition))
+            gauge.set(intake.marker.watermark_ms / 1000)
         for letter in intake.dead:
-            value = dead_letter(letter, topics["predictions"], partition, now)
-            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
             self._metrics.dead_letters.labels(letter.reason).inc(letter.count)
         self._metrics.count_events(intake.counted, intake.late)
         self._metrics.duplicates.inc(intake.duplicates)
@@ -210,7 +208,7 @@ class JudgeAgent:
         self._states = states
         self._judges: dict[int, Judge] = {}
         self._commits = _Commits(clock)
-        self._save_from_ms = 0
+        self._save_from_ms = self._breathe_ms = 0
         self._unknown: set[str] = set()  # ids of references that did not come
 
     async def on_event(self, event: LaneEvent, lane: Lane) -> None:
@@ -219,7 +217,8 @@ class JudgeAgent:
             case Assigned():
                 memory, damaged = await self._states.take_over(event.partition)
                 await self._tell_damage(event.partition, damaged)
-                self._judges[event.partition] = self._detector.judge(
+                self._judges[event.partition] = await asyncio.to_thread(
+                    self._detector.judge,
                     topic=self._topics["predictions"],
                     partitions=event.partitions,
                     next_offset=event.offset,
@@ -247,6 +246,7 @@ class JudgeAgent:
         for value, offset, came_ms in zip(values, offsets, arrivals_ms, strict=True):
             if not lane.holds(batch.partition):
                 return  # its new owner knows more by now
+            await self._breathe()
             try:
                 item = read(value or b"")
                 if (wrong := problem(item, self._detector.spec.time.pane_ms)) is not None:
@@ -270,35 +270,28 @@ class JudgeAgent:
         return await asyncio.to_thread(judge.add, [(offset, item)])
 
     async def _hand_out(self, verdicts: Verdicts, partition: int, offset: int) -> None:
-        topics = self._topics
-        records = [
-            Record(topics["windows"], window["window_id"].encode(), orjson.dumps(window))
-            for window in verdicts.windows
-        ]
-        records += [
-            Record(topics["alerts"], alert["data"]["fingerprint"].encode(), orjson.dumps(alert))
-            for alert in verdicts.alerts
-        ]
-        now = rfc3339(self._clock.now_ms())
-        for orphan in verdicts.orphans:
-            letter = orphan_letter(orphan, orphan.offset)
-            value = dead_letter(letter, topics["partials"], partition, now)
-            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
-            self._metrics.dead_letters.labels(letter.reason).inc()
-        if verdicts.rebuilt:
-            letter = rebuilt_letter(verdicts.rebuilt, offset)
-            value = dead_letter(letter, topics["judge-state"], partition, now)
-            records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
-            self._metrics.dead_letters.labels(letter.reason).inc()
-        records, refused = fitting(records, topics["dead-letters"], partition, offset, now)
-        if refused:
-            self._metrics.dead_letters.labels(REASON).inc(refused)
+        records, letters = list[Record](), Counter[str]()
+        if has_told := any((verdicts.windows, verdicts.alerts, verdicts.orphans, verdicts.rebuilt)):
+            where = (self._topics, partition, offset, rfc3339(self._clock.now_ms()))
+            records, letters = await asyncio.to_thread(told_records, verdicts, *where)
         reach("judge.before-send")
         await self._producer.send(records)
         reach("judge.after-send")
+        if has_told:
+            await asyncio.to_thread(self._show, verdicts, letters)
+
+    def _show(self, verdicts: Verdicts, letters: Counter[str]) -> None:
+        for reason, n in letters.items():
+            self._metrics.dead_letters.labels(reason).inc(n)
         self._metrics.observe_windows(verdicts.windows)
         self._metrics.observe_alerts(verdicts.alerts)
         self._recent.add(verdicts.windows, verdicts.alerts)
+
+    async def _breathe(self) -> None:
+        """Let others run: hundreds of partials in a row would hold up the event loop."""
+        if self._clock.monotonic_ms() >= self._breathe_ms:
+            await asyncio.sleep(0)
+            self._breathe_ms = self._clock.monotonic_ms() + BREATH_MS
 
     async def _refuse(self, why: str, raw: bytes, partition: int, offset: int) -> None:
         letter = DeadLetter(
@@ -335,7 +328,7 @@ class JudgeAgent:
         """Write what judges know, then what they need no more; detect/judge/judge.py says why."""
         started_ms = self._clock.monotonic_ms()
         for partition, judge in self._judges.items():
-            if (changes := judge.changes()) is not None:
+            if (changes := await asyncio.to_thread(judge.changes)) is not None:
                 reach("state.before")
                 await self._states.save(partition, changes)
                 reach("state.after")
@@ -363,12 +356,20 @@ def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane
     app.agent(channel, name=f"driftline.{type(handler).__name__}")(take)
 
 
-def _packed(partials: Sequence[Partial], topic: str, partitions: int) -> list[Record]:
-    """Partials as records, each on the partition of its stream."""
-    records = []
-    for partial in partials:
+def _packed(
+    intake: Intake, topics: Mapping[str, str], partition: int, partitions: int, now: str
+) -> list[Record]:
+    """Partials as records, each on the partition of its stream; then the marker, dead letters."""
+    to, records = topics["partials"], []
+    for partial in intake.partials:
         key = stream_key(partial.stream)
-        records.append(Record(topic, key, pack(partial), partition_of(key, partitions)))
+        records.append(Record(to, key, pack(partial), partition_of(key, partitions)))
+    if intake.marker is not None:
+        value = pack_marker(intake.marker)
+        records += [Record(to, b"", value, each) for each in range(partitions)]
+    for letter in intake.dead:
+        value = dead_letter(letter, topics["predictions"], partition, now)
+        records.append(Record(topics["dead-letters"], letter.reason.encode(), value))
     return records
 
 

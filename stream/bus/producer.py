@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +34,7 @@ logger = get_logger(__name__)
 LARGEST_BYTES = 8 * 1024 * 1024
 ATTEMPT_S = 60.0  # without an acknowledgement; then by a new client
 CLOSE_S = 3.0  # to send what is buffered, and again to disconnect
+AT_ONCE = 200  # records given to the client before others may run
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 T = TypeVar("T")
@@ -142,7 +143,12 @@ class Producer:
 
 
 async def _send(client: AIOKafkaProducer, records: Sequence[Record]) -> None:
-    sent = [await client.send(r.topic, r.value, key=r.key, partition=r.partition) for r in records]
+    sent = list[asyncio.Future[Any]]()
+    for record in records:
+        if len(sent) % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)  # others may run
+        topic, key, value, partition = record
+        sent.append(await client.send(topic, value, key=key, partition=partition))
     await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
     reach("producer.middle")
     for outcome in await asyncio.gather(*sent, return_exceptions=True):

@@ -56,13 +56,14 @@ class StateStore:
         except TimeoutError:
             text = f"partition {partition} of {self.topic} was not read in {READ_WITHIN_S:g} s"
             raise BusError(f"{text} ({self._connection.bootstrap})") from None
-        memory, damaged = choose(messages.values())
+        memory, damaged = await asyncio.to_thread(choose, messages.values())
         self._ledgers[partition] = Ledger(owner, memory)
         return memory, damaged
 
     async def save(self, partition: int, changes: Changes) -> None:
         """Write the records of streams; when they are acknowledged, the head."""
-        *streams, head = self._ledgers[partition].records(*changes)
+        # In a thread, as choosing below: thousands of records take seconds to pack.
+        *streams, head = await asyncio.to_thread(self._ledgers[partition].records, *changes)
         await self._send(partition, streams)
         await self._send(partition, [head])
 
