@@ -224,7 +224,8 @@ def mean(state: Moments, slot: int, inverse_scale: float) -> float:
     n = state.count[slot]
     if n == 0:
         return math.nan
-    return _finite(state.shift[slot] + _total(state.sums[slot, 0]) / (n * _unit(inverse_scale)))
+    # One after the other: n units may lie beyond float64.
+    return _finite(state.shift[slot] + _total(state.sums[slot, 0]) / n / _unit(inverse_scale))
 
 
 @kernel

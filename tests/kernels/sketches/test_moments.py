@@ -41,6 +41,25 @@ def test_mean_and_variance_keep_the_guarantee(name: str) -> None:
     assert variance == pytest.approx(oracle.variance(data.values, 1), rel=moments.RELATIVE_ERROR)
 
 
+@pytest.mark.parametrize("name", sorted(EXTREME))
+def test_at_the_ends_of_float64_numbers_keep_the_guarantee_or_there_is_none(name: str) -> None:
+    data = dataset(name, MANY)
+    state = fed(data.values, data.anchor, data.inverse_scale)
+    exact = data.values.astype(np.longdouble)
+    spread = float(exact.std())
+    mean = moments.mean(state, 0, data.inverse_scale)
+    allowed = moments.RELATIVE_ERROR * spread + np.spacing(abs(float(exact.mean())))
+    if name == "ends":
+        assert math.isnan(mean)  # a value less the shift is infinite
+    else:
+        assert mean == pytest.approx(float(exact.mean()), abs=allowed)
+    variance, expected = moments.variance(state, 0, data.inverse_scale, 1), exact.var(ddof=1)
+    if np.isfinite(float(expected)):
+        assert variance == pytest.approx(float(expected), rel=moments.RELATIVE_ERROR, abs=0)
+    else:
+        assert math.isnan(variance)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not IS_COMPILED, reason="the same numbers as compiled, only slower")
 @pytest.mark.parametrize("name", TAME)

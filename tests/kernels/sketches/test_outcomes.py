@@ -120,6 +120,26 @@ def test_errors_beyond_float64_are_no_number() -> None:
     assert np.isnan([residuals.rmse(state, 0), residuals.mape(state, 0)]).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_confusion_is_exact_on_every_data_set(name: str) -> None:
+    """Classes are the signs of what is left of the anchor."""
+    sides = []
+    for seed in (1, 2):
+        data = dataset(name, FEW, seed=seed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            signs = np.sign(data.values - data.anchor) + 1
+        sides.append(np.nan_to_num(signs, nan=-1.0).astype(np.int32))
+    actual, predicted = sides
+    state = confusion.empty(1, 3)
+    confusion.update(state, np.zeros(FEW, np.int32), actual, predicted)
+    expected = np.zeros((3, 3), int)
+    kept = (actual >= 0) & (predicted >= 0)
+    np.add.at(expected, (actual[kept], predicted[kept]), 1)
+    assert state.counts[0].tolist() == expected.tolist()
+    assert state.refused[0] == (~kept).sum()
+    assert confusion.accuracy(state, 0) == expected.trace() / kept.sum()
+
+
 def test_confusion_of_three_classes() -> None:
     actual = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, -1, 3], np.int32)
     predicted = np.array([0, 0, 1, 1, 0, 2, 2, 2, 0, 0, 0], np.int32)

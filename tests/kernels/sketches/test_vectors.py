@@ -86,6 +86,19 @@ def test_cosines_and_norms_equal_the_oracle(rng: np.random.Generator) -> None:
     assert math.isnan(lengths[23])
 
 
+@pytest.mark.parametrize("name", HUGE + BEYOND)
+def test_where_squares_leave_float64_or_its_digits_the_mean_is_right(name: str) -> None:
+    values = dataset(name, FEW).values / (1e10 if name == "huge" else 1.0)
+    state = fed([[value] for value in values.tolist()])
+    spread = float(values.astype(np.longdouble).std())
+    exact = float(values.astype(np.longdouble).mean())
+    allowed = vectors.RELATIVE_ERROR * max(spread, abs(exact))
+    [mean] = vectors.means(state, 0)
+    assert mean == pytest.approx(exact, abs=allowed) or (name == "ends" and math.isinf(mean))
+    [variance] = vectors.variances(state, 0)
+    assert variance >= 0.0 or math.isnan(variance)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_magnitude_keeps_the_guarantee(name: str) -> None:
     values = dataset(name, FEW).values / (1e10 if name in HUGE else 1.0)
