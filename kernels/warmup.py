@@ -173,6 +173,7 @@ def _features(arranged: runs.Runs, slots: Any, column: Any) -> Iterator[Entry]:
     codes, apart = np.zeros(1, np.int32), np.zeros((1, 3), np.int64)
     row = np.array([features.category_row(listed, apart)])
     coded = (row, np.array([codes.ctypes.data]), codes, np.ones(1, np.int64), slots, 1, (-1, -3))
+    yield features.beside, (np.array([column.ctypes.data]), 1, np.zeros(1, np.int64), grid)
     yield features.update_categories, (*coded, found)
 
 
@@ -225,8 +226,8 @@ def _rows() -> Iterator[Entry]:
 def _covariance() -> Iterator[Entry]:
     slots, columns, state = np.zeros(1, np.int32), np.ones((2, 1)), covariance.empty(1, 2)
     counts, found = np.zeros((2, 2), np.int64), np.zeros((2, 2))
-    update = (state, slots, columns, np.zeros(2), np.ones(2), np.zeros((2, 2)))
-    yield covariance.thinned, (np.zeros(1, np.int64), slots, np.zeros(1, np.int32))
+    update = (state, slots, columns, np.zeros(2), np.ones(2), covariance.scratch())
+    yield covariance.thinned, (np.zeros(1, np.int64), slots, np.zeros(1, np.int64))
     yield covariance.update, update
     yield covariance.merge, (state, slots, covariance.empty(1, 2))
     yield covariance.covariances, (state, 0, counts, found)

@@ -165,7 +165,7 @@ def _side_by_side(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 def _add_side_by_side(state: covariance.Covariance, slots: Slots, x: NDArray[np.float64]) -> None:
     centres, units = np.full(WIDTH, 10.0), np.full(WIDTH, 1.0 / 3.0)
-    covariance.update(state, slots, np.ascontiguousarray(x.T), centres, units, np.empty((2, WIDTH)))
+    covariance.update(state, slots, np.ascontiguousarray(x.T), centres, units, covariance.scratch())
 
 
 def _correlations(state: covariance.Covariance, slot: int) -> NDArray[np.float64]:

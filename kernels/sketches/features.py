@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kernels.hashing import Key, hash_some
 from kernels.jit import float_bits, kernel
 from kernels.memory import address_of, bytes_at, codes_at, counts_at, floats_at, integers_at
-from kernels.missing import INFINITY_BITS, MAGNITUDE_BITS
+from kernels.missing import ABSENT, INFINITY_BITS, MAGNITUDE_BITS
 from kernels.sketches import hyperloglog, numbers
 from kernels.sketches.hyperloglog import REGISTERS, HyperLogLog
 from kernels.sketches.logbins import CELLS, LogBins
@@ -206,3 +206,22 @@ def update_categories(
             else:
                 missed += 1
         unlisted[feature] = missed
+
+
+@kernel
+def beside(
+    columns: NDArray[np.int64], n: int, events: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    """Write the values of some events side by side.
+
+    columns  (d,)    addresses of n float64 each; 0 where there is none: its values are ABSENT
+    events   (m,)    below n
+    out      (d, m)
+    """
+    for feature in range(columns.size):
+        if columns[feature] == 0:
+            out[feature, :] = ABSENT
+        else:
+            values = floats_at(columns[feature], n)
+            for at in range(events.size):
+                out[feature, at] = values[events[at]]

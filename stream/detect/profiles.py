@@ -137,7 +137,7 @@ class ProfileBuilder:
         if sketch is None:
             return None
         for run in self._runs:
-            sketch.update(np.zeros(len(run.rows), np.int32), run)
+            sketch.update(np.zeros(len(run.rows), np.int32), run, {})
         return sketch.state(0)
 
 

@@ -7,13 +7,16 @@ Not   which features: those the reference says (stream/detect/references.py)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.missing import ABSENT
-from kernels.sketches import covariance, rows
+from kernels.memory import address_of
+from kernels.sketches import covariance, features, rows
 from kernels.sketches.slots import taken
 from stream.detect.ingest.columns import Columns, numbers_of
+from stream.detect.ingest.scratch import SCRATCH
 from stream.detect.joint import PANE_ROWS, JointState
 from stream.detect.references import Reference, joint_names
 from stream.detect.specs import ModelSpec
@@ -37,7 +40,6 @@ class JointSketch:
     ) -> None:
         self.names, self.scales = names, scales
         self._centres, self._units = np.ascontiguousarray(scales.T)
-        self._scratch = np.empty((2, len(names)))
         self._events = np.zeros(slots, np.int64)
         self._sample = rows.empty(slots, most_rows, len(names))
         self._pairs = covariance.empty(slots, len(names))
@@ -56,18 +58,39 @@ class JointSketch:
             rows.reset(self._sample, slot)
             covariance.reset(self._pairs, slot)
 
-    def update(self, slots: Slots, columns: Columns) -> None:
-        """Add a run of events, each to the slot in slots (n,); -1 is skipped."""
-        beside = side_by_side(self.names, columns)
-        some = np.empty(len(slots), np.int32)
-        covariance.thinned(self._events, slots, some)
-        covariance.update(
-            self._pairs, some, beside, self._centres, self._units, self._scratch
-        )  # fmt: skip
-        chosen = np.empty(len(slots), np.int64)
+    def update(self, slots: Slots, columns: Columns, places: Mapping[str, int]) -> None:
+        """Add a run of events, each to the slot in slots (n,); -1 is skipped.
+
+        places  by name addresses of columns (n,) float64; a column that is not there is read here
+        """
+        found, kept = self._found(columns, places)
+        chosen, n = np.empty(len(slots), np.int64), len(slots)
+        at = chosen[: covariance.thinned(self._events, slots, chosen)]
+        if len(at):
+            beside = np.empty((len(found), len(at)))
+            features.beside(found, n, at, beside)
+            covariance.update(
+                self._pairs, slots[at], beside, self._centres, self._units, SCRATCH.pairs
+            )
         at = chosen[: rows.candidates(self._sample, slots, columns.ids, chosen)]
         if len(at):
-            rows.update(self._sample, slots[at], columns.ids[at], beside.take(at, axis=1))
+            beside = np.empty((len(found), len(at)))
+            features.beside(found, n, at, beside)
+            rows.update(self._sample, slots[at], columns.ids[at], beside)
+        kept.clear()  # whose addresses were used until here
+
+    def _found(
+        self, columns: Columns, places: Mapping[str, int]
+    ) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+        """Addresses (d,) of the columns, 0 for none, and what has to be kept meanwhile."""
+        found, kept = np.zeros(len(self.names), np.int64), list[NDArray[np.float64]]()
+        for i, name in enumerate(self.names):
+            place = places.get(name, 0)
+            if not place and name in columns.columns:
+                kept.append(np.ascontiguousarray(numbers_of(columns.columns[name])))
+                place = address_of(kept[-1])
+            found[i] = place
+        return found, kept
 
     def state(self, slot: int) -> JointState | None:
         """A copy of a slot's row; None if no event is in it."""
@@ -87,12 +110,3 @@ def joint_sketch(
     names = joint_names(reference, {name for name, kind in specs.items() if kind == "category"})
     scales = np.array([(grid.anchor, grid.unit) for grid in map(reference.grid, names)])
     return JointSketch(slots, names, scales, most_rows) if names else None
-
-
-def side_by_side(names: tuple[str, ...], columns: Columns) -> NDArray[np.float64]:
-    """Columns as numbers (d, n), missing where a run has no such column."""
-    beside = np.empty((len(names), len(columns.rows)))
-    for i, name in enumerate(names):
-        column = columns.columns.get(name)
-        beside[i] = ABSENT if column is None else numbers_of(column)
-    return beside

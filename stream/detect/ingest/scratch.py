@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from threading import local
 
-from kernels.sketches import features
+from kernels.sketches import covariance, features
 
 
 class _Scratch(local):
     def __init__(self) -> None:
-        self.work = features.work()
+        self.work, self.pairs = features.work(), covariance.scratch()
 
 
 SCRATCH = _Scratch()

@@ -134,9 +134,9 @@ class StreamSketches:
         if columns.errors.any():
             np.add.at(self._events[:, 1], slots[(slots >= 0) & columns.errors], 1)
         if runs.slots.size:
-            self._update_features(slots, columns, dropped, runs)
+            places = self._update_features(slots, columns, dropped, runs)
             if self._joint:
-                self._joint.update(slots, columns)
+                self._joint.update(slots, columns, places)
 
     def _update_features(
         self,
@@ -144,7 +144,9 @@ class StreamSketches:
         columns: Columns,
         dropped: Mapping[str, NDArray[np.bool_]],
         runs: Runs,
-    ) -> None:
+    ) -> dict[str, int]:
+        """Add every column; the addresses of those that hold nothing but numbers, by name."""
+        names, places = list[str](), list[int]()
         numbers, values = list[NumberSketch](), list[NDArray[np.float64]]()
         categories, texts = list[FeatureSketch](), list[Column]()
         for name, column in columns.columns.items():
@@ -153,6 +155,7 @@ class StreamSketches:
                 self._update_feature(name, slots, column, dropped.get(name), runs, columns.ids)
             elif (number := feature.plain_number(column)) is not None:
                 assert column.numbers is not None  # it has nothing else
+                names.append(name)
                 numbers.append(number)
                 values.append(column.numbers)
             elif feature.plain_category(column) is not None:
@@ -161,11 +164,12 @@ class StreamSketches:
             else:
                 feature.update(slots, column, runs, columns.ids)
         if numbers:
-            self._numbers.update(numbers, values, slots, len(self._events), runs)
+            places = self._numbers.update(numbers, values, slots, len(self._events), runs)
         if categories:
             sketches = [feature.category for feature in categories if feature.category]
             untyped = [feature.untyped for feature in categories]
             self._categories.update(sketches, untyped, texts, slots)
+        return dict(zip(names, places, strict=True))
 
     def _update_feature(
         self,

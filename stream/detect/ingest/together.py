@@ -46,17 +46,18 @@ class Numbers:
         slots: Slots,
         n_slots: int,
         runs: Runs,
-    ) -> None:
+    ) -> list[int]:
         """Add column i (n,) to sketches[i], each event to its slot in slots (n,), as runs have it.
 
-        No sketch may come twice; all have n_slots slots.
+        No sketch may come twice; all have n_slots slots. Returns the addresses of the columns.
         """
         self._prepare(sketches)
         unlisted = np.zeros(len(columns), np.int64)
+        places = [address_of(column) for column in columns]
         features.update_numbers(
             self._rows,
             self._grids,
-            np.array([address_of(column) for column in columns], np.int64),
+            np.array(places, np.int64),
             len(slots),
             n_slots,
             runs,
@@ -66,6 +67,7 @@ class Numbers:
         )
         for at in (*self._unhashed, *(np.flatnonzero(unlisted).tolist() if unlisted.any() else ())):
             sketches[at].add_rest(slots, columns[at])
+        return places
 
     def _prepare(self, sketches: list[NumberSketch]) -> None:
         moves = [sketch.moves for sketch in sketches]

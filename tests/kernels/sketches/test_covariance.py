@@ -18,7 +18,7 @@ HUGE = ("huge", "ends", "zipf", "heavy_tail")  # squares out of range, or one va
 
 def fed(columns: Floats, centres: Floats, units: Floats) -> covariance.Covariance:
     state, slots = covariance.empty(1, len(columns)), np.zeros(columns.shape[1], np.int32)
-    covariance.update(state, slots, columns, centres, units, np.empty((2, len(columns))))
+    covariance.update(state, slots, columns, centres, units, covariance.scratch())
     return state
 
 
@@ -94,16 +94,37 @@ def test_of_many_events_every_eighth_is_taken_however_they_come() -> None:
     n = covariance.WHOLLY + 100
     slots = np.array([0, 1] * n, np.int32)
     slots[5::97] = -1
-    seen, whole = np.zeros(2, np.int64), np.zeros(2 * n, np.int32)
-    covariance.thinned(seen, slots, whole)
+    seen, out = np.zeros(2, np.int64), np.zeros(2 * n, np.int64)
+    whole = out[: covariance.thinned(seen, slots, out)].tolist()
     for slot in (0, 1):
-        mine = whole[slots == slot]
-        expected = [i < covariance.WHOLLY or i % covariance.EVERY == 0 for i in range(len(mine))]
-        assert (mine == slot).tolist() == expected
+        mine = np.flatnonzero(slots == slot).tolist()
+        is_taken = [i < covariance.WHOLLY or i % covariance.EVERY == 0 for i in range(len(mine))]
+        expected = [at for at, is_one in zip(mine, is_taken, strict=True) if is_one]
+        assert [at for at in whole if slots[at] == slot] == expected
         assert seen[slot] == len(mine)
-    assert (whole[slots < 0] == -1).all()
-    again, cut = np.zeros(2, np.int64), np.zeros(2 * n, np.int32)
+    assert whole == sorted(whole)
+    assert (slots[whole] >= 0).all()
+    again, cut = np.zeros(2, np.int64), list[int]()
     for first in range(0, 2 * n, 301):
-        part = slice(first, first + 301)
-        covariance.thinned(again, slots[part], cut[part])
-    assert cut.tolist() == whole.tolist()
+        part, some = slots[first : first + 301], np.zeros(301, np.int64)
+        cut += (first + some[: covariance.thinned(again, part, some)]).tolist()
+    assert cut == whole
+
+
+@pytest.mark.parametrize("d", [1, 2, covariance.HALF, covariance.HALF + 1, covariance.MOST])
+def test_sums_are_those_of_one_event_after_another_to_the_last_bit(
+    d: int, rng: np.random.Generator
+) -> None:
+    n = 3 * covariance.TILE + covariance.STEP + 3
+    columns, slots = rng.normal(3.0, 2.0, (d, n)), np.repeat([1, 0, -1, 1], n)[::4].astype(np.int32)
+    columns[0, ::31], columns[-1, 5] = np.nan, np.inf
+    state, centres, units = covariance.empty(2, d), rng.normal(size=d), rng.normal(size=d)
+    covariance.update(state, slots, columns, centres, units, covariance.scratch())
+    sums, products = np.zeros((2, d)), np.zeros((2, d, d))
+    for at in range(n):
+        if slots[at] >= 0 and np.isfinite(columns[:, at]).all():
+            z = (columns[:, at] - centres) * units
+            sums[slots[at]] += z
+            products[slots[at]] += np.tril(np.outer(z, z))
+    assert state.sums.tobytes() == sums.tobytes()
+    assert state.products.tobytes() == products.tobytes()

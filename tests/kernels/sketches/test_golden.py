@@ -49,7 +49,7 @@ def _rows() -> bytes:
 def _covariance(columns: Any = COLUMNS) -> bytes:
     state = covariance.empty(1, 3)
     units = np.array([0.25, 0.5, 1.0])
-    covariance.update(state, SLOTS, columns, np.ones(3), units, np.empty((2, 3)))
+    covariance.update(state, SLOTS, columns, np.ones(3), units, covariance.scratch())
     return covariance.pack(state, 0)
 
 
