@@ -22,12 +22,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 
 @pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
 def feed(rng: SeededGenerator) -> Feed:
     """Trouble of every kind."""
     return Feed(rng.seed)
@@ -53,7 +47,11 @@ def counted(arena: Arena, begins: str) -> int:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-def test_a_flood_of_names_harms_no_established_model(arena: Arena, feed: Feed) -> None:
+def test_a_flood_of_names_harms_no_established_model(
+    tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str, feed: Feed
+) -> None:
+    models = BODY["models"] | {"wide": {"owner": "a"}, "texts": {"owner": "b"}}
+    arena = Arena(tmp_path, broker.bootstrap, topic_prefix, body=BODY | {"models": models})
     arena.publish(feed.take(5_000))
     with arena.worker("only") as worker:
         worker.wait_ready()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.codec import RAW_BYTES_KEPT, DeadLetter
@@ -40,22 +41,33 @@ def letters(decoded: Decoded, placement: Placement, block: Block) -> Iterator[De
         return
     pairs = np.stack([decoded.offsets[refused], verdicts[refused].astype(np.int64)])
     _, firsts, counts = np.unique(pairs, axis=1, return_index=True, return_counts=True)
+    runs = _runs(decoded)
     for row, count in zip(refused[firsts].tolist(), counts.tolist(), strict=True):
         offset = int(decoded.offsets[row])
         reason, field = REASONS[int(verdicts[row])]
         yield DeadLetter(
             reason=reason,
             field=field,
-            detail=_detail(field, row, decoded, placement),
+            detail=_detail(field, row, decoded, placement, runs),
             offset=offset,
             raw=block.raw(offset, RAW_BYTES_KEPT),
             count=count,
         )
 
 
-def _detail(field: str, row: int, decoded: Decoded, placement: Placement) -> str:
+def _runs(decoded: Decoded) -> NDArray[np.int64]:
+    """(n,) the run of each event; a flood of names has as many runs as events."""
+    found = np.zeros(len(decoded.times_ms), np.int64)
+    for at, run in enumerate(decoded.runs):
+        found[run.rows] = at
+    return found
+
+
+def _detail(
+    field: str, row: int, decoded: Decoded, placement: Placement, runs: NDArray[np.int64]
+) -> str:
     if field != "ts":
-        run = next(run for run in decoded.runs if row in run.rows)
+        run = decoded.runs[runs[row]]
         named = run.model if field == "model" else f"{run.model}/{run.version}"
         return f"{field} {named}: its pane and partition have as many as limits.max_{field}s"
     ts = rfc3339(int(decoded.times_ms[row]))
