@@ -89,6 +89,8 @@ def test_a_flood_of_names_harms_no_established_model(
         assert worker.stop() == 0
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(400)
 def test_a_part_that_no_broker_takes_is_told_and_holds_nobody_up(
     tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str, feed: Feed
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_part_that_no_broker_takes_is_told_and_holds_nobody_up(
     arena = Arena(tmp_path, broker.bootstrap, topic_prefix, body=body)
     arena.publish(feed.take(3_000))
     for half in range(2):  # each is a message that the broker takes
-        features = {f"{half}{name}": name for name in range(40_000)}
+        features = {f"{half}{name}": name for name in range(20_000)}
         arena.publish([(0, event(half, model="wide", features=features))])
     arena.publish(feed.take(30_000))
     arena.publish(feed.close())
@@ -106,7 +108,7 @@ def test_a_part_that_no_broker_takes_is_told_and_holds_nobody_up(
         del expected.windows[key]
     with arena.worker("only") as worker:
         worker.wait_ready()
-        arena.settle(what="a part of 18 MB", expected=expected, forgives={"too_large"})
+        arena.settle(200, what="a part of 9 MB", expected=expected, forgives={"too_large"})
         assert worker.stop() == 0
     [letter] = [one for one in arena.values("dead-letters") if one["reason"] == "too_large"]
     assert letter["topic"] == arena.settings.bus.topics["partials"]
