@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kernels import sparse
 
-LENGTH = np.dtype("<u4")
+LENGTH_BYTES = 4
 HEAD_BYTES = 3
 
 Buffer = bytes | NDArray[np.uint8]
@@ -24,7 +24,7 @@ Buffer = bytes | NDArray[np.uint8]
 
 def sealed(kind: bytes, version: int, parts: Sequence[bytes]) -> bytes:
     """Parts as bytes; kind is two letters, version below 256."""
-    framed = [np.array(len(part), LENGTH).tobytes() + part for part in parts]
+    framed = [len(part).to_bytes(LENGTH_BYTES, "little") + part for part in parts]
     return kind + bytes([version]) + b"".join(framed)
 
 
@@ -38,10 +38,10 @@ def opened(raw: Buffer, kind: bytes, version: int, n_parts: int) -> list[NDArray
         raise ValueError(f"{kind.decode()} of version {head[2]}; this release reads {version}")
     parts, at = [], HEAD_BYTES
     for _ in range(n_parts):
-        start = at + LENGTH.itemsize
+        start = at + LENGTH_BYTES
         if start > data.size:
             raise ValueError(f"{kind.decode()} ends early")
-        at = start + int(data[start - LENGTH.itemsize : start].view(LENGTH)[0])
+        at = start + int.from_bytes(data[start - LENGTH_BYTES : start].tobytes(), "little")
         if at > data.size:
             raise ValueError(f"{kind.decode()} ends early")
         parts.append(data[start:at])

@@ -155,6 +155,7 @@ def _moments() -> Iterator[Entry]:
     yield numbers.update, (state, logbins.empty(1), arranged, column, 0.0, 1.0, scratch)
     yield numbers.gather, (column, slots, 0, 1, np.zeros(1))
     yield from _features(arranged, slots, column)
+    yield moments.take, (state, 0, other)
     yield moments.mean, (state, 0, 1.0)
     yield moments.variance, (state, 0, 1.0, 1)
     yield moments.skewness, (state, 0)

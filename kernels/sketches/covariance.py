@@ -33,6 +33,7 @@ WHOLLY, EVERY = 2_048, 8
 HALF = MOST // 2
 TILE, STEP = 64, 8  # events whose products are added together; of these as many at once
 KIND, VERSION = b"CV", 1
+_LOWER = np.tri(MOST, dtype=np.bool_)  # what is not above the diagonal, row by row
 
 
 class Covariance(NamedTuple):
@@ -296,7 +297,7 @@ def _central(n: int, left: float, right: float, product: float) -> float:
 def pack(state: Covariance, slot: int) -> bytes:
     """A row as bytes; of the sums by pair nothing while no value was missing."""
     d = state.sums.shape[1]
-    lower = np.tril_indices(d)
+    lower = _LOWER[:d, :d]
     counts = np.append(state.whole[slot], state.pair_counts[slot][lower])
     floats = [state.sums[slot], state.products[slot][lower]]
     if state.pair_counts[slot].any():
@@ -312,14 +313,14 @@ def unpack(raw: Buffer) -> Covariance:
     d = int(counts_of(shape, 1)[0])
     if d > MOST:
         raise ValueError(f"{d} features, at most {MOST} are kept")
-    state, lower = empty(1, d), np.tril_indices(d)
-    counts = counts_of(packed, 1 + len(lower[0]))
+    state, lower = empty(1, d), _LOWER[:d, :d]
+    counts = counts_of(packed, 1 + d * (d + 1) // 2)
     state.whole[0], state.pair_counts[0][lower] = counts[0], counts[1:]
     if not counts.any():
         return state
-    sizes = [d, len(lower[0])]
+    sizes = [d, d * (d + 1) // 2]
     if counts[1:].any():
-        sizes += [d * d, d * d, len(lower[0])]
+        sizes += [d * d, d * d, d * (d + 1) // 2]
     parts = np.split(floats_of(body, sum(sizes)), np.cumsum(sizes)[:-1])
     state.sums[0], state.products[0][lower] = parts[0], parts[1]
     if len(parts) > 2:

@@ -36,7 +36,8 @@ _P_BITS = np.uint64(P)
 _REGISTER_MASK = np.uint64(REGISTERS - 1)
 _GUARD = np.uint64(1 << LONGEST)
 _EXPONENT = np.uint64(52)
-_NIBBLE = 15  # of four bits: this and more above the smallest register
+_NIBBLE = np.uint8(15)  # of four bits: this and more above the smallest register
+_NOTHING_BEYOND = counts_bytes(np.zeros(REGISTERS, np.int64))
 
 
 class HyperLogLog(NamedTuple):
@@ -172,28 +173,30 @@ def pack(state: HyperLogLog, slot: int) -> bytes:
 
     Many registers lie within 15 of the smallest: four bits each, and the few beyond apart.
     """
-    registers = state.registers[slot].astype(np.int64)
-    in_use = counts_bytes(registers)
-    if len(in_use) <= REGISTERS // 2:
-        return sealed(KIND, VERSION, [in_use, b""])
+    registers = state.registers[slot]
+    if np.count_nonzero(registers) <= REGISTERS // 4:  # of more the bytes would be too many
+        in_use = counts_bytes(registers)
+        if len(in_use) <= REGISTERS // 2:
+            return sealed(KIND, VERSION, [in_use, b""])
     least = int(registers.min())
-    above = registers - least
-    nibbles = np.minimum(above, _NIBBLE).astype(np.uint8)
-    beyond = counts_bytes(np.maximum(above - _NIBBLE, 0))
-    halves = nibbles[0::2] | (nibbles[1::2] << 4)
+    above = registers - np.uint8(least)
+    nibbles = np.minimum(above, _NIBBLE)
+    beyond = counts_bytes(above - nibbles) if above.max() > _NIBBLE else _NOTHING_BEYOND
+    halves = nibbles[0::2] | (nibbles[1::2] << np.uint8(4))
     return sealed(KIND, VERSION, [beyond, bytes([least]) + halves.tobytes()])
 
 
 def unpack(raw: Buffer) -> HyperLogLog:
     """The row that `pack` wrote, as a state of one slot. Raises ValueError."""
     counts, dense = opened(raw, KIND, VERSION, 2)
-    registers = counts_of(counts, REGISTERS)
+    if dense.size and dense.size != 1 + REGISTERS // 2:
+        raise ValueError(f"{dense.size} bytes are not {REGISTERS} registers")
+    registers = np.zeros(REGISTERS, np.int64)
     if dense.size:
-        if dense.size != 1 + REGISTERS // 2:
-            raise ValueError(f"{dense.size} bytes are not {REGISTERS} registers")
-        registers[0::2] += dense[1:] & _NIBBLE
-        registers[1::2] += dense[1:] >> 4
+        registers[0::2], registers[1::2] = dense[1:] & _NIBBLE, dense[1:] >> np.uint8(4)
         registers += int(dense[0])
+    if not dense.size or counts.tobytes() != _NOTHING_BEYOND:
+        registers += counts_of(counts, REGISTERS)
     if registers.max() > LONGEST + 1:
         raise ValueError(f"a register is {registers.max()}, at most {LONGEST + 1} can be")
     return HyperLogLog(registers.astype(np.uint8)[None])

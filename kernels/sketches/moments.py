@@ -211,6 +211,21 @@ def folded(state: Moments) -> NDArray[np.float64]:
     return np.where(np.isnan(totals), np.nan, totals)
 
 
+@kernel
+def take(state: Moments, slot: int, out: Moments) -> None:
+    """Write a row to the only row of out, its sums folded."""
+    out.count[0], out.zeros[0] = state.count[slot], state.zeros[slot]
+    out.shift[0], out.low[0], out.high[0] = state.shift[slot], state.low[slot], state.high[slot]
+    for kind in range(state.kinds.shape[1]):
+        out.kinds[0, kind] = state.kinds[slot, kind]
+    for power in range(4):
+        total = state.sums[slot, power, 0]
+        for lane in range(1, LANES):
+            total += state.sums[slot, power, lane]
+            out.sums[0, power, lane] = 0.0
+        out.sums[0, power, 0] = total if total == total else np.nan
+
+
 def unfolded(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums (n_slots, 4) as a state holds them: in the first lane."""
     lanes = np.zeros((*sums.shape, LANES))

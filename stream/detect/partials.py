@@ -125,16 +125,13 @@ class _Blobs:
     """What stands behind the head, in three parts."""
 
     def __init__(self) -> None:
-        self._tables: list[bytes] = []
+        self._moments: list[Moments] = []
         self._cells: list[bytes] = []
         self._more: list[bytes] = []
 
     def number(self, number: NumberState) -> list[Any]:
         """Add a number and return its row of the head."""
-        m = number.moments
-        integers = np.concatenate([m.count, m.kinds[0], m.zeros])
-        floats = np.concatenate([m.shift, folded(m)[0], m.low, m.high])
-        self._tables.append(integers.tobytes() + floats.tobytes())
+        self._moments.append(number.moments)
         self._cells.append(_cells_of(number))
         values = sorted(number.values.items())
         listed = [v for v, _ in values], [c for _, c in values]
@@ -151,7 +148,17 @@ class _Blobs:
         return len(packed)
 
     def joined(self) -> bytes:
-        return b"".join(self._tables + self._cells + self._more)
+        return b"".join([_table_of(self._moments), *self._cells, *self._more])
+
+
+def _table_of(moments: list[Moments]) -> bytes:
+    """MOMENTS_BYTES of each."""
+    if not moments:
+        return b""
+    all_ = Moments(*map(np.concatenate, zip(*moments, strict=True)))
+    integers = np.column_stack([all_.count, all_.kinds, all_.zeros])
+    floats = np.column_stack([all_.shift, folded(all_), all_.low, all_.high])
+    return np.hstack([integers.view(np.uint8), floats.view(np.uint8)]).tobytes()
 
 
 def _cells_of(number: NumberState) -> bytes:

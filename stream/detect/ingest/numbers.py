@@ -16,12 +16,12 @@ from kernels.sketches import features, logbins, moments, values
 from kernels.sketches import numbers as fused
 from kernels.sketches.logbins import LogBins
 from kernels.sketches.runs import Runs, runs_of
-from kernels.sketches.slots import taken
 from stream.detect.grids import Grid
 from stream.detect.ingest.distinct import DistinctSketch
 from stream.detect.ingest.scratch import SCRATCH
 from stream.detect.states import NumberState
 
+KINDS_APART = [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]
 Slots = NDArray[np.int32]
 
 
@@ -104,24 +104,27 @@ class NumberSketch:
 
     def missing(self, slot: int) -> tuple[int, int]:
         """How many nulls and mistyped values came with a slot's events."""
-        nulls, mistyped = self._moments.kinds[slot, [moments.NULLS, moments.MISTYPEDS]].tolist()
-        return nulls, mistyped
+        kinds = self._moments.kinds
+        return int(kinds[slot, moments.NULLS]), int(kinds[slot, moments.MISTYPEDS])
 
     def state(self, slot: int) -> NumberState:
         """A copy of a slot's row."""
-        copied = taken(self._moments, slot)
-        copied = copied._replace(sums=moments.unfolded(moments.folded(copied)))
+        copied = moments.empty(1)
+        moments.take(self._moments, slot, copied)
         # Which nulls and absent keys stand beside numbers depends on how batches were cut: they
         # are counted per feature instead.
-        copied.kinds[:, [moments.NULLS, moments.ABSENTS, moments.MISTYPEDS]] = 0
-        counts = self._values.counts[slot]
-        seen = np.flatnonzero(counts)
+        copied.kinds[:, KINDS_APART] = 0
+        listed = dict[float, int]()
+        if len(self.vocabulary):
+            counts = self._values.counts[slot]
+            seen = np.flatnonzero(counts)
+            listed = dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True))
         return NumberState(
             copied,
             self.grid,
             None,
             int(self._cells.clamped[slot]),
-            dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True)),
+            listed,
             packed_cells(self._cells, slot),
             self._unlisted.state(slot) if self._unlisted else None,
         )
@@ -129,5 +132,5 @@ class NumberSketch:
 
 def packed_cells(state: LogBins, slot: int) -> NDArray[np.uint8]:
     """The cells of a slot as a NumberState keeps them while nobody asks for single ones."""
-    buffer = np.empty(sparse.packed_bound(logbins.CELLS), np.uint8)
+    buffer = SCRATCH.packed
     return buffer[: sparse.pack_counts(state.counts[slot], buffer)].copy()

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from threading import local
 
-from kernels.sketches import covariance, features
+import numpy as np
+
+from kernels import sparse
+from kernels.sketches import covariance, features, logbins
 
 
 class _Scratch(local):
     def __init__(self) -> None:
         self.work, self.pairs = features.work(), covariance.scratch()
+        self.packed = np.empty(sparse.packed_bound(logbins.CELLS), np.uint8)
 
 
 SCRATCH = _Scratch()

@@ -12,9 +12,10 @@ from scipy import stats
 from kernels.jit import IS_COMPILED
 from kernels.missing import ABSENT, ABSENT_BITS, MISTYPED, MISTYPED_BITS, NULL, NULL_BITS
 from kernels.sketches import moments
+from kernels.sketches.slots import taken
 from tests.datasets import NAMES, dataset
 from tests.fused import numbers_empty, numbers_update
-from tests.laws import MANY
+from tests.laws import MANY, assert_same_bytes
 from tests.oracles import moments as oracle
 
 EXTREME = {"denormals", "huge", "ends", "constant"}
@@ -196,3 +197,18 @@ def test_merging_only_missing_values_keeps_the_numbers() -> None:
     moments.merge(state, np.zeros(1, np.int32), other, 1.0)
     assert moments.mean(state, 0, 1.0) == 1.5
     assert state.kinds[0].tolist() == [1, 0, 1, 0, 0, 0]
+
+
+def test_a_row_is_taken_with_its_sums_folded_and_nothing_else_changed(
+    rng: np.random.Generator,
+) -> None:
+    state, out = moments.empty(3), moments.empty(1)
+    slots = rng.integers(-1, 3, 500).astype(np.int32)
+    x = rng.normal(3.0, 2.0, 500)
+    x[::50] = np.inf
+    moments.update(state, slots, x, 3.0, 0.5)
+    moments.take(state, 1, out)
+    expected = taken(state, 1)
+    assert_same_bytes(out, expected._replace(sums=moments.unfolded(moments.folded(expected))))
+    moments.take(moments.empty(1), 0, out)
+    assert_same_bytes(out, moments.empty(1))
