@@ -238,7 +238,9 @@ def _covariance() -> Iterator[Entry]:
 
 def _heavy() -> Iterator[Entry]:
     slots, state = np.zeros(1, np.int32), heavy.empty(1, 2)
-    yield heavy.update, (state, slots, np.ones(1, np.uint64))
+    keys = np.ones(1, np.uint64)
+    yield heavy.update, (state, slots, keys)
+    yield heavy.update_coded, (state, slots, slots, keys, np.zeros(1, np.int64))
     yield heavy.merge, (state, slots, heavy.empty(1, 2))
     yield heavy.reset, (state, 0)
 

@@ -72,21 +72,54 @@ def update(state: HeavyHitters, slots: NDArray[np.int32], keys: NDArray[np.uint6
     keys   (n,)  0 is skipped
     """
     for at in range(slots.size):
-        slot, key = slots[at], keys[at]
+        if slots[at] >= 0 and keys[at] != 0:
+            _add(state, slots[at], keys[at])
+
+
+@kernel
+def update_coded(
+    state: HeavyHitters,
+    slots: NDArray[np.int32],
+    codes: NDArray[np.int32],
+    keys: NDArray[np.uint64],
+    places: NDArray[np.int64],
+) -> None:
+    """The same of keys[code] for each of codes, which come again: so a key is searched but once.
+
+    slots   (n,)  row of each code; -1 is skipped
+    codes   (n,)  into keys
+    keys    (k,)  of a key that is 0 no code is counted
+    places  (k,)  zeros; overwritten
+    """
+    for at in range(slots.size):
+        slot, code = slots[at], codes[at]
+        key = keys[code]
         if slot < 0 or key == 0:
             continue
-        place = _place(state, slot, key)
-        if place >= 0:
+        place = places[code]
+        if place < state.used[slot] and state.keys[slot, place] == key:
             state.counts[slot, place] += 1
-        elif state.used[slot] < state.keys.shape[1]:
-            _append(state, slot, key, 1, 0)
         else:
-            rarest = _rarest(state, slot)
-            before = state.counts[slot, rarest]
-            state.dropped[slot] = max(before, state.dropped[slot])
-            state.keys[slot, rarest] = key
-            state.counts[slot, rarest] = before + 1
-            state.inherited[slot, rarest] = before
+            places[code] = _add(state, slot, key)
+
+
+@kernel
+def _add(state: HeavyHitters, slot: int, key: np.uint64) -> int:
+    """Count a key; its place."""
+    place = _place(state, slot, key)
+    if place >= 0:
+        state.counts[slot, place] += 1
+        return place
+    if state.used[slot] < state.keys.shape[1]:
+        _append(state, slot, key, 1, 0)
+        return int(state.used[slot] - 1)
+    rarest = _rarest(state, slot)
+    before = state.counts[slot, rarest]
+    state.dropped[slot] = max(before, state.dropped[slot])
+    state.keys[slot, rarest] = key
+    state.counts[slot, rarest] = before + 1
+    state.inherited[slot, rarest] = before
+    return rarest
 
 
 @kernel

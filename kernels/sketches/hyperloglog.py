@@ -191,12 +191,14 @@ def unpack(raw: Buffer) -> HyperLogLog:
     counts, dense = opened(raw, KIND, VERSION, 2)
     if dense.size and dense.size != 1 + REGISTERS // 2:
         raise ValueError(f"{dense.size} bytes are not {REGISTERS} registers")
-    registers = np.zeros(REGISTERS, np.int64)
+    registers = np.zeros(REGISTERS, np.uint8)
     if dense.size:
         registers[0::2], registers[1::2] = dense[1:] & _NIBBLE, dense[1:] >> np.uint8(4)
-        registers += int(dense[0])
-    if not dense.size or counts.tobytes() != _NOTHING_BEYOND:
-        registers += counts_of(counts, REGISTERS)
-    if registers.max() > LONGEST + 1:
-        raise ValueError(f"a register is {registers.max()}, at most {LONGEST + 1} can be")
-    return HyperLogLog(registers.astype(np.uint8)[None])
+        if counts.tobytes() == _NOTHING_BEYOND and dense[0] <= LONGEST + 1 - _NIBBLE:
+            registers += dense[0]
+            return HyperLogLog(registers[None])
+    wide = registers.astype(np.int64) + (int(dense[0]) if dense.size else 0)
+    wide += counts_of(counts, REGISTERS)
+    if wide.max() > LONGEST + 1:
+        raise ValueError(f"a register is {wide.max()}, at most {LONGEST + 1} can be")
+    return HyperLogLog(wide.astype(np.uint8)[None])

@@ -44,6 +44,11 @@ class _Start:
     listed: NDArray[np.float64] | None = field(default_factory=lambda: np.empty(0))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there are cells alone: values need not be looked at one by one."""
+        return self.cells is not None and self.listed is None
+
     def add(self, values: NDArray[np.float64]) -> None:
         """Add finite values in the order of the log."""
         self._list(values)
@@ -55,7 +60,7 @@ class _Start:
                 return
             self._anchor()
             values = values[room:]
-        self._count(values)
+        self.count(values)
 
     def _list(self, values: NDArray[np.float64]) -> None:
         if self.listed is None:
@@ -71,9 +76,10 @@ class _Start:
         values = np.concatenate([*self.first, np.empty(0)])
         self.grid, self.cells = even_grid(values), logbins.empty(1)
         self.first = []
-        self._count(values)
+        self.count(values)
 
-    def _count(self, values: NDArray[np.float64]) -> None:
+    def count(self, values: NDArray[np.float64]) -> None:
+        """Count values on the grid, if there is one; those that are not finite are skipped."""
         if self.cells is not None and len(values):
             slots = np.zeros(len(values), np.int32)
             logbins.update(self.cells, slots, np.ascontiguousarray(values), *self.grid)
@@ -97,6 +103,8 @@ class _Start:
 class AnchoringSketch(NumberSketch):
     """As a NumberSketch without reference, but for the grid, which each slot has of its own."""
 
+    is_followed = True
+
     def __init__(self, slots: int, key: Key | None) -> None:
         super().__init__(slots, RAW, np.empty(0), key)
         self._starts: dict[int, _Start] = {}
@@ -108,11 +116,22 @@ class AnchoringSketch(NumberSketch):
 
     def update(self, slots: Slots, numbers: NDArray[np.float64], runs: Runs | None = None) -> None:
         """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped."""
+        runs = runs or self._runs_of(slots)
         super().update(slots, numbers, runs)
-        there = np.isfinite(numbers) & (slots >= 0)
-        for slot in np.unique(slots[there]).tolist():
-            start = self._starts.setdefault(slot, _Start())
-            start.add(numbers[there & (slots == slot)])
+        self.follow(numbers, runs)
+
+    def follow(self, numbers: NDArray[np.float64], runs: Runs) -> None:
+        """Add to the grid of each slot what a kernel has added to all else."""
+        begin = 0
+        for slot, end in zip(runs.slots.tolist(), runs.ends.tolist(), strict=True):
+            mine = numbers[runs.order[begin:end]] if len(runs.order) else numbers
+            begin, start = end, self._starts.get(slot)
+            if start is not None and start.is_settled:
+                start.count(mine)
+                continue
+            mine = mine[np.isfinite(mine)]
+            if len(mine):
+                self._starts.setdefault(slot, _Start()).add(mine)
 
     def state(self, slot: int) -> NumberState:
         """A copy of a slot's row."""

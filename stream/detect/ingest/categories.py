@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kernels.hashing import Key
 from kernels.sketches import features, heavy, values
 from kernels.sketches.heavy import HeavyHitters
+from kernels.sketches.runs import is_one
 from stream.detect.ingest.columns import hashes_of
 from stream.detect.ingest.distinct import DistinctSketch
 from stream.detect.specs import LimitSpec
@@ -77,14 +78,21 @@ class CategorySketch:
             self._add_unlisted(slots[at], codes[at], texts)
 
     def _add_unlisted(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
-        unseen, inverse = np.unique(codes, return_inverse=True)
-        others = [texts[code] for code in unseen.tolist()]
+        is_there = np.zeros(len(texts), np.bool_)
+        is_there[codes] = True
+        there = np.flatnonzero(is_there)
+        others = [texts[code] for code in there.tolist()]
         hashes = hashes_of(others, self._key)
+        keys = np.zeros(len(texts), np.uint64)
+        keys[there] = hashes
         if self._heavy is None:
             self._heavy = heavy.empty(self._slots, self._capacity)
         self._texts.update(zip(hashes.tolist(), others, strict=True))
-        heavy.update(self._heavy, slots, hashes[inverse])
-        self._unlisted.add(slots, hashes[inverse])
+        heavy.update_coded(self._heavy, slots, codes, keys, np.zeros(len(texts), np.int64))
+        if is_one(slots):  # what counts is which came, not how often
+            self._unlisted.add(np.full(len(hashes), slots[0], np.int32), hashes)
+        else:
+            self._unlisted.add(slots, keys[codes])
         if len(self._texts) > 2 * self._heavy.keys.size:
             held = set(self._heavy.keys.ravel().tolist())
             self._texts = {key: text for key, text in self._texts.items() if key in held}

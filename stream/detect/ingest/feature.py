@@ -113,7 +113,7 @@ class FeatureSketch:
             return None
         if self.number is None:
             self.number = self._make_number(len(self._untyped))
-        return self.number if type(self.number) is NumberSketch else None
+        return self.number
 
     def plain_category(self, column: Column) -> CategorySketch | None:
         """The same of a column that has nothing but texts."""

@@ -31,6 +31,8 @@ class NumberSketch:
     key  what values are hashed with; None if it does not matter how many are different
     """
 
+    is_followed = False  # whether `follow` has to be called
+
     def __init__(
         self, slots: int, grid: Grid, vocabulary: NDArray[np.float64], key: Key | None
     ) -> None:
@@ -67,7 +69,7 @@ class NumberSketch:
               no batch at all: then they count events, and without them the values given here
         """
         if runs is None:
-            runs = runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
+            runs = self._runs_of(slots)
         grid = self.grid
         fused.update(self._moments, self._cells, runs, numbers, *grid, SCRATCH.work.numbers)
         if self._table is not None:
@@ -75,6 +77,9 @@ class NumberSketch:
             values.lookup(self._table, numbers, codes)
             values.update(self._values, slots, codes)
         self.add_rest(slots, numbers)
+
+    def _runs_of(self, slots: Slots) -> Runs:
+        return runs_of(slots, self._moments.count + self._moments.kinds.sum(axis=1))
 
     def addresses(self) -> list[int]:
         """Of all arrays, as kernels/sketches/features.py takes them."""
@@ -95,6 +100,9 @@ class NumberSketch:
             codes = np.empty(len(numbers), np.int32)
             values.lookup(self._table, numbers, codes)
             self._unlisted.add_unlisted(slots, numbers, codes)
+
+    def follow(self, numbers: NDArray[np.float64], runs: Runs) -> None:
+        """Add to what that kernel does not know of: nothing."""
 
     @property
     def has_rest(self) -> bool:

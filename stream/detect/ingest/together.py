@@ -2,7 +2,7 @@
 
 In    numbers without texts, texts without numbers, each with the sketch it belongs to
 Out   the sketches as their own `update` leaves them
-Not   columns of several types, arrays, features without reference (sketches.py takes these)
+Not   columns of several types, arrays (feature.py takes these)
 
 A run has twenty columns and, of one partition's fetch, often few events: what Python does for each
 column costs as much as counting a thousand values. So it does as little as it can, and addresses
@@ -38,6 +38,7 @@ class Numbers:
         self._rows = np.empty((0, features.NUMBER_FIELDS), np.int64)
         self._grids = np.empty((0, 2))
         self._unhashed = list[int]()  # those for whose hashes there are no registers yet
+        self._followed = list[int]()
 
     def update(
         self,
@@ -67,6 +68,8 @@ class Numbers:
         )
         for at in (*self._unhashed, *(np.flatnonzero(unlisted).tolist() if unlisted.any() else ())):
             sketches[at].add_rest(slots, columns[at])
+        for at in self._followed:
+            sketches[at].follow(columns[at], runs)
         return places
 
     def _prepare(self, sketches: list[NumberSketch]) -> None:
@@ -77,6 +80,7 @@ class Numbers:
         self._rows = np.array([sketch.addresses() for sketch in sketches], np.int64)
         self._grids = np.array([sketch.grid for sketch in sketches], np.float64)
         self._unhashed = [at for at, sketch in enumerate(sketches) if sketch.has_rest]
+        self._followed = [at for at, sketch in enumerate(sketches) if sketch.is_followed]
 
 
 class Categories:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernels import hashing
 from kernels.sketches import heavy
 from tests.datasets import NAMES, dataset
-from tests.laws import MANY
+from tests.laws import MANY, assert_same_bytes
 from tests.oracles import heavy as oracle
 
 Keys = NDArray[np.uint64]
@@ -82,3 +82,17 @@ def test_bytes_that_are_not_as_written_are_refused() -> None:
     for broken in (raw[:-1], raw + b"\x00", b"XX" + raw[2:], raw[:2] + b"\x07" + raw[3:], swapped):
         with pytest.raises(ValueError, match=r"HH|in order"):
             heavy.unpack(broken)
+
+
+@pytest.mark.parametrize("different", [ROOM // 2, ROOM, 5 * ROOM])
+def test_codes_that_come_again_leave_the_bytes_of_their_keys(
+    different: int, rng: np.random.Generator
+) -> None:
+    keys = rng.integers(1, 2**63, different, np.uint64)
+    keys[different // 3] = 0
+    codes = rng.zipf(1.3, FEW).astype(np.int32) % different
+    slots = rng.integers(-1, 2, FEW).astype(np.int32)
+    plain, coded = heavy.empty(2, ROOM), heavy.empty(2, ROOM)
+    heavy.update(plain, slots, keys[codes])
+    heavy.update_coded(coded, slots, codes, keys, np.zeros(different, np.int64))
+    assert_same_bytes(coded, plain)
