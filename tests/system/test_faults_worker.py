@@ -90,7 +90,7 @@ def test_a_worker_killed_at_twenty_points_of_300_000_events(
                 victim.kill()
     with arena.worker("last") as last:
         last.wait_ready()
-        arena.finish(feed, what="killed at 20 points of 300 000 events")
+        arena.finish(feed, 240, what="killed at 20 points of 300 000 events")
 
 
 def one_killed_one_added(arena: Arena, feed: Feed, chance: random.Random, times: int) -> None:
