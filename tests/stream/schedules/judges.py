@@ -130,13 +130,13 @@ class Bench:
         """Somebody reads on, and may die of it."""
         owner = self._someone(chance)
         steps = chance.randint(0, 4) if chance.random() < 0.1 else FOR_EVER
-        if not owner.take(chance.randint(1, 12), steps):
+        if not owner.take(chance.choice((3, 12, FOR_EVER)), steps):
             self._forget(owner)
 
     def save(self, chance: random.Random) -> None:
         """Somebody writes what it knows, and may die of it."""
         owner = self._someone(chance)
-        if not owner.save(chance.randint(0, 6) if chance.random() < 0.4 else FOR_EVER):
+        if not owner.save(chance.randint(0, 6) if chance.random() < 0.25 else FOR_EVER):
             self._forget(owner)
 
     def reassign(self, chance: random.Random) -> None:

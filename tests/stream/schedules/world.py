@@ -38,8 +38,8 @@ BAD = (
     b'{"id":"a","model":"m","ts":"soon"}', b"[]",
 )  # fmt: skip
 ACTIONS = {
-    "publish": 30, "ingest": 40, "commit": 6, "idle": 8, "assign": 5, "kill": 2,
-    "judge": 12, "save": 4, "unseat": 3,
+    "publish": 30, "ingest": 40, "commit": 6, "idle": 10, "assign": 5, "kill": 2,
+    "judge": 30, "save": 16, "unseat": 12,
 }  # fmt: skip
 
 
@@ -80,7 +80,7 @@ class Side:
 def plan(seed: int) -> list[Action]:
     """The actions of a schedule."""
     chance = random.Random(seed)
-    names = chance.choices(list(ACTIONS), list(ACTIONS.values()), k=chance.randint(8, 26))
+    names = chance.choices(list(ACTIONS), list(ACTIONS.values()), k=chance.randint(8, 40))
     return [Action(name, chance.getrandbits(32)) for name in names]
 
 
@@ -243,10 +243,15 @@ class World:
         is_read = holder.position == len(self.ingest.topic.partitions[holder.partition])
         is_late = holder in self.ingest.zombies  # it may have looked long ago
         self.is_misled |= is_late and not is_read
-        if is_late or is_read:
-            elapsed_ms = chance.choice((100, 1_000, 2_500))
+        if not (is_late or is_read):
+            return
+        elapsed_ms = chance.choice((100, 1_000, 2_500))
+        for _ in range(chance.choice((1, 3))):
+            fatal = chance if chance.random() < 0.1 else None
             self.now_ms += elapsed_ms
-            self._idle(holder, elapsed_ms, chance if chance.random() < 0.2 else None)
+            self._idle(holder, elapsed_ms, fatal)
+            if fatal is not None:
+                return
 
     def _idle(self, holder: Holder, elapsed_ms: int, fatal: random.Random | None) -> None:
         self._send(holder, holder.ingestor.idle(elapsed_ms), fatal)
