@@ -179,8 +179,9 @@ class Rolls:
             else:
                 hashes[run.rows] = own
         limit = self._spec.limits.max_ids
+        is_whole = len(called.rolls) == 1 and not called.index.any()
         for at, roll in enumerate(called.rolls):
-            rows = np.flatnonzero(called.index == at)
+            rows = np.arange(len(hashes)) if is_whole else np.flatnonzero(called.index == at)
             roll.ids = ids.with_room(roll.ids, len(rows), limit)
             ids.add(roll.ids, limit, hashes, rows, called.told)
 
