@@ -29,19 +29,24 @@ from numpy.typing import NDArray
 
 from kernels.decode import records as kernel
 from kernels.memory import PADDING
+from stream.bus import frames
 from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.events import Messages
 
 MAX_UNPACKED_BYTES = 32 * 1024 * 1024  # of one batch; a larger one is refused whole
+ENOUGH_BYTES = 32 * 1024 * 1024  # unpacked; what is left is fetched again
 
 # Offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and largest
 # timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-_MAGIC_AT = 16  # in every format
+_LENGTH, _LENGTH_AT = struct.Struct(">i"), 8  # in every format, as the next
+_MAGIC_AT = 16
 _CRC_FROM = 21  # the checksum is of everything from the attributes on
 _CODEC, _SNAPPY, _IS_APPEND_TIME, _IS_CONTROL = 0x07, 2, 0x08, 0x20
+_AiokafkaRecords = fetcher.MemoryRecords
 _DECODERS = {1: cramjam.gzip, 3: cramjam.lz4, 4: cramjam.zstd}
-_SCRATCH = bytearray(MAX_UNPACKED_BYTES)  # memory is taken only for what was once unpacked
+# Memory is taken only for what was once unpacked.
+_SCRATCH = memoryview(bytearray(ENOUGH_BYTES + MAX_UNPACKED_BYTES))
 
 
 class Bomb(NamedTuple):
@@ -80,15 +85,41 @@ def raw_records(key: bytes | None) -> bytes | None:
 
 def install() -> None:
     """Make consumers that ask for it deliver `Fetched`; all others work as before."""
+    frames.install()
     fetcher.MemoryRecords, fetcher.PartitionRecords = _MemoryRecords, _PartitionRecords
 
 
-class _MemoryRecords(fetcher.MemoryRecords):  # type: ignore[misc]
-    """Record batches that remember their bytes."""
+class _MemoryRecords:
+    """Record batches as their bytes; aiokafka's own object only where it must read them."""
 
-    def __init__(self, raw: bytes) -> None:
-        super().__init__(raw)
+    def __init__(self, raw: bytes | memoryview) -> None:
         self.raw = raw
+        self._own: Any = None
+        if not self._is_one_complete():
+            self._read()
+
+    def has_next(self) -> bool:
+        """Whether there is a complete batch."""
+        return self._own is None or bool(self._own.has_next())
+
+    def size_in_bytes(self) -> int:
+        """Of all batches."""
+        return len(self.raw)
+
+    def next_batch(self) -> Any:
+        """The next batch in aiokafka's way."""
+        return self._read().next_batch()
+
+    def _is_one_complete(self) -> bool:
+        if len(self.raw) <= _MAGIC_AT:
+            return False
+        length: int = _LENGTH.unpack_from(self.raw, _LENGTH_AT)[0]
+        return _MAGIC_AT < length <= len(self.raw) - _LENGTH_AT - _LENGTH.size
+
+    def _read(self) -> Any:
+        if self._own is None:
+            self._own = _AiokafkaRecords(bytes(self.raw))
+        return self._own
 
 
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -124,12 +155,13 @@ def fetched_of(tp: TopicPartition, items: Sequence[Any]) -> Fetched:
 
 
 def read_batches(
-    tp: TopicPartition, raw: bytes, first_offset: int, check_crcs: bool = True
+    tp: TopicPartition, raw: bytes | memoryview, first_offset: int, check_crcs: bool = True
 ) -> Fetched:
     """The records from first_offset on in the complete batches of a response."""
-    pieces, batches, bombs = [raw], [], []
-    at, size, next_offset, is_plain = 0, len(raw), first_offset, False
-    while len(raw) - at > _MAGIC_AT:
+    batches: list[tuple[int, int, int, int, int, bool]] = []
+    bombs, plain = [], []
+    at, unpacked, next_offset = 0, 0, first_offset
+    while len(raw) - at > _MAGIC_AT and unpacked < ENOUGH_BYTES:
         if raw[at + _MAGIC_AT] != 2:
             raise _Unusual
         if len(raw) - at < _HEADER.size:
@@ -142,50 +174,61 @@ def read_batches(
             raise _Unusual
         if end > len(raw):
             break  # the rest comes with the next fetch
-        if check_crcs and crc32c(raw[at + _CRC_FROM : end]) != crc:
+        if check_crcs and crc32c(bytes(raw[at + _CRC_FROM : end])) != crc:
             raise _Unusual
         at, next_offset = end, offset + last + 1
         if attributes & _IS_CONTROL or next_offset <= first_offset:
             continue
-        if attributes & _CODEC:
-            piece = _unpacked(raw[begin:end], attributes & _CODEC)
-            if piece is None:
-                bombs.append(Bomb(offset, count))
-                continue
-            pieces.append(piece)
-            begin, end, size = size, size + len(piece), size + len(piece)
-        else:
-            is_plain = True
         is_append_time = bool(attributes & _IS_APPEND_TIME)
         time_ms = most_ms if is_append_time else first_ms
+        if attributes & _CODEC:
+            size = _unpack(raw[begin:end], attributes & _CODEC, unpacked)
+            if size < 0:
+                bombs.append(Bomb(offset, count))
+                continue
+            begin, end, unpacked = unpacked, unpacked + size, unpacked + size
+        else:
+            plain.append(len(batches))
         batches.append((begin, end, count, offset, time_ms, is_append_time))
     table = np.array(batches, np.int64).reshape(-1, 6)
-    if not is_plain:  # nothing stands in the response itself
-        del pieces[0]
-        table[:, :2] -= len(raw)
-    block = _walked(tp, pieces, table, first_offset)
+    block = _walked(tp, _buffer(raw, unpacked, table, plain), table, first_offset)
     return Fetched(block, tuple(bombs), max(next_offset, first_offset))
 
 
-def _unpacked(piece: bytes, kind: int) -> bytes | None:
-    """A batch's records; None if they are too large."""
+def _unpack(piece: bytes | memoryview, kind: int, at: int) -> int:
+    """The size of a batch's records, which stand in the scratch from `at`; -1 if too large."""
+    room = _SCRATCH[at : at + MAX_UNPACKED_BYTES]
     try:
         if kind == _SNAPPY:  # at most 21 times as large
-            return bytes(codec.snappy_decode(piece))
-        size = _DECODERS[kind].decompress_into(piece, _SCRATCH)
+            found = codec.snappy_decode(bytes(piece))
+            room[: len(found)] = found
+            return len(found)
+        return int(_DECODERS[kind].decompress_into(piece, room))
     except cramjam.DecompressionError as error:
         if "whole buffer" in str(error):
-            return None
+            return -1
         raise _Unusual from None
     except (KeyError, ValueError, struct.error):
         raise _Unusual from None
-    return bytes(memoryview(_SCRATCH)[:size])
+
+
+def _buffer(
+    raw: bytes | memoryview, unpacked: int, table: NDArray[np.int64], plain: Sequence[int]
+) -> NDArray[np.uint8]:
+    """All records in one buffer with PADDING behind; the table's positions are made true of it."""
+    if not unpacked and isinstance(raw, memoryview):  # frames.py left room behind it
+        return np.frombuffer(raw, np.uint8)
+    own = len(raw) if plain else 0
+    data = np.empty(unpacked + own + PADDING, np.uint8)
+    data[:unpacked] = np.frombuffer(_SCRATCH[:unpacked], np.uint8)
+    data[unpacked : unpacked + own] = np.frombuffer(raw, np.uint8)[:own]
+    table[list(plain), :2] += unpacked
+    return data
 
 
 def _walked(
-    tp: TopicPartition, pieces: Sequence[bytes], table: NDArray[np.int64], first_offset: int
+    tp: TopicPartition, data: NDArray[np.uint8], table: NDArray[np.int64], first_offset: int
 ) -> Block:
-    data = np.frombuffer(b"".join([*pieces, bytes(PADDING)]), np.uint8)
     n = int(table[:, 2].sum())
     if n > len(data):  # a record has more than one byte
         raise _Unusual
