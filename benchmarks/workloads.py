@@ -31,7 +31,7 @@ CATEGORIES = {
 }
 GAP_SHARE = 0.02  # of x00 is null
 START = np.datetime64("2025-03-03T00:00:00", "ms")
-EVENTS_PER_MINUTE = 100_000  # of event time: a model that is asked 1,700 times a second
+EVENTS_PER_MINUTE = 6_000_000  # of event time: a model that is asked 1,700 times a second
 CHUNK = 10_000
 
 HEAD = f'{{"id":"b-%09d","model":"{MODEL}","version":"{VERSION}","ts":"%s"'.encode()

@@ -161,12 +161,12 @@ class IngestAgent:
         return now
 
     async def _hand_out(self, intake: Intake, partition: int) -> None:
-        topics = self._topics
-        partitions = await self._spread_of_partials()
-        now, records = rfc3339(self._clock.now_ms()), list[Record]()
+        topics, records = self._topics, list[Record]()
         if intake.partials or intake.dead or intake.marker:
+            partitions = await self._spread_of_partials()
+            now = rfc3339(self._clock.now_ms())
             to_pack = (intake, topics, partition, partitions, now)
-            records = await asyncio.to_thread(_packed, *to_pack)
+            records += await asyncio.to_thread(_packed, *to_pack)
         if intake.marker is not None and intake.marker.watermark_ms > NEVER_MS:
             gauge = self._metrics.child(self._metrics.watermark, str(partition))
             gauge.set(intake.marker.watermark_ms / 1000)

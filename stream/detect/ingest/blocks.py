@@ -78,13 +78,18 @@ class Block(NamedTuple):
 
 
 def slices(messages: Messages | Block) -> Iterator[Block]:
-    """The messages in pieces that take some milliseconds each."""
+    """The messages in pieces of like size that take some milliseconds each."""
     block = messages if isinstance(messages, Block) else block_of(messages)
     ends = np.cumsum(np.maximum(block.ends - block.starts, 0))
+    if not len(ends):
+        return
+    pieces = -(-int(ends[-1]) // SLICE_BYTES)
+    pieces = max(1, pieces, -(-len(ends) // SLICE_MESSAGES))
+    most_bytes, most = int(ends[-1]) / pieces, -(-len(ends) // pieces)
     first, sent = 0, 0
     while first < len(ends):
-        last = int(np.searchsorted(ends, sent + SLICE_BYTES, "right"))
-        last = max(first + 1, min(last, first + SLICE_MESSAGES))
+        last = int(np.searchsorted(ends, sent + most_bytes, "right"))
+        last = max(first + 1, min(last, first + most))
         yield block.part(slice(first, last))
         first, sent = last, int(ends[last - 1])
 
