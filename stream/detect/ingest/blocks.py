@@ -80,16 +80,16 @@ class Block(NamedTuple):
 def slices(messages: Messages | Block) -> Iterator[Block]:
     """The messages in pieces of like size that take some milliseconds each."""
     block = messages if isinstance(messages, Block) else block_of(messages)
-    ends = np.cumsum(np.maximum(block.ends - block.starts, 0))
-    if not len(ends):
-        return
-    pieces = -(-int(ends[-1]) // SLICE_BYTES)
-    pieces = max(1, pieces, -(-len(ends) // SLICE_MESSAGES))
-    most_bytes, most = int(ends[-1]) / pieces, -(-len(ends) // pieces)
+    sizes = np.maximum(block.ends - block.starts, 0)
+    ends, most = np.cumsum(sizes), int(sizes.max(initial=0))
+    pieces = max(1, -(-int(sizes.sum()) // SLICE_BYTES), -(-len(ends) // SLICE_MESSAGES))
+    # A message more, or what is cut off at each border makes one more small piece.
+    most_bytes = min(SLICE_BYTES, int(sizes.sum()) // pieces + most)
+    most_messages = -(-len(ends) // pieces)
     first, sent = 0, 0
     while first < len(ends):
         last = int(np.searchsorted(ends, sent + most_bytes, "right"))
-        last = max(first + 1, min(last, first + most))
+        last = max(first + 1, min(last, first + most_messages))
         yield block.part(slice(first, last))
         first, sent = last, int(ends[last - 1])
 
