@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kernels.memory import PADDING
 from stream.detect.ingest.events import Messages
 
-SLICE_BYTES, SLICE_MESSAGES = 1 << 22, 8_192
+SLICE_BYTES, SLICE_MESSAGES = 1 << 23, 16_384
 
 
 class Block(NamedTuple):
