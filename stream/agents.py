@@ -162,9 +162,9 @@ class IngestAgent:
 
     async def _hand_out(self, intake: Intake, partition: int) -> None:
         topics, records = self._topics, list[Record]()
+        now = rfc3339(self._clock.now_ms())
         if intake.partials or intake.dead or intake.marker:
             partitions = await self._spread_of_partials()
-            now = rfc3339(self._clock.now_ms())
             to_pack = (intake, topics, partition, partitions, now)
             records += await asyncio.to_thread(_packed, *to_pack)
         if intake.marker is not None and intake.marker.watermark_ms > NEVER_MS:

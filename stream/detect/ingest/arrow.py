@@ -52,7 +52,7 @@ def events_of(value: bytes, limits: LimitSpec) -> list[dict[str, Any]]:
     ]
 
 
-def table_of(value: bytes, limits: LimitSpec) -> Any:
+def table_of(value: bytes | memoryview, limits: LimitSpec) -> Any:
     """The stream as a pyarrow.Table whose buffers can be trusted. Raises Refused."""
     if len(value) > limits.max_message_bytes:
         detail = f"{len(value)} bytes, at most {limits.max_message_bytes} are accepted"

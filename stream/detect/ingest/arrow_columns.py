@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,7 @@ class _Unusual(Exception):
 
 @dataclass(slots=True)
 class _Piece:
-    """The events of one message."""
+    """The events of messages of the same schema."""
 
     stream: tuple[str, str]
     times_ms: NDArray[np.int64]
@@ -60,14 +62,16 @@ def is_all_arrow(block: Block) -> bool:
 def read(block: Block, limits: LimitSpec, key: Key) -> Decoded | None:
     """The events of a block of streams; None if there is anything unusual in it."""
     try:
-        pieces = [_piece(block.value(at) or b"", limits, key) for at in range(len(block.starts))]
+        tables = [_table(block, at, limits) for at in range(len(block.starts))]
+        alike = [list(group) for _, group in groupby(tables, key=attrgetter("schema"))]
+        pieces = [_piece(_together(group), limits, key) for group in alike]
         if len({(piece.stream, tuple(piece.columns)) for piece in pieces}) != 1:
             raise _Unusual
         named = {name: [piece.columns[name] for piece in pieces] for name in pieces[0].columns}
         columns = {name: _joined(parts) for name, parts in named.items()}
     except (Refused, _Unusual, ImportError):
         return None
-    counts = [len(piece.ids) for piece in pieces]
+    counts = [table.num_rows for table in tables]
     model, version = pieces[0].stream
     run = Columns(
         model,
@@ -87,12 +91,26 @@ def read(block: Block, limits: LimitSpec, key: Key) -> Decoded | None:
     )
 
 
-def _piece(value: bytes, limits: LimitSpec, key: Key) -> _Piece:
-    table = arrow.table_of(value, limits)
-    names = table.column_names
-    if not table.num_rows or len(set(names)) < len(names):
+def _table(block: Block, at: int, limits: LimitSpec) -> Any:
+    """One message, its buffers still where they came."""
+    message = memoryview(block.data)[int(block.starts[at]) : int(block.ends[at])]
+    table = arrow.table_of(message, limits)
+    if not table.num_rows or len(set(table.column_names)) < table.num_columns:
         raise _Unusual
-    table = table.combine_chunks()
+    return table
+
+
+def _together(tables: Sequence[Any]) -> Any:
+    """Tables of the same schema, metadata as well, as one whose columns are of one piece."""
+    import pyarrow as pa
+
+    if any(not table.schema.equals(tables[0].schema, check_metadata=True) for table in tables):
+        raise _Unusual
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _piece(table: Any, limits: LimitSpec, key: Key) -> _Piece:
+    names = table.column_names
     top, features = arrow.columns_of(table)
     common = arrow.common_of(table)
     stream = common.get("model", ""), common.get("version", "0")
