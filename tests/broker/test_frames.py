@@ -119,7 +119,13 @@ def test_the_names_of_aiokafka_that_frames_need_are_there() -> None:
     assert inspect.iscoroutinefunction(own._read)
     assert list(inspect.signature(own._handle_frame).parameters) == ["self", "resp"]
     source = inspect.getsource(own)
-    for name in ("AIOKafkaProtocol(", "io.BytesIO(resp)", "self._handle_frame(resp)",
-                 "correlation_id, request, fut = self._requests[0]", "self._protocol ="):  # fmt: skip
+    needed = (
+        "AIOKafkaProtocol(",
+        "io.BytesIO(resp)",
+        "self._handle_frame(resp)",
+        "correlation_id, request, fut = self._requests[0]",
+        "self._protocol =",
+    )
+    for name in needed:
         assert name in source, name
     assert conn.create_conn.__globals__["AIOKafkaConnection"] in (own, frames._Connection)
