@@ -105,12 +105,12 @@ class _Protocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignor
         if size < 0:
             raise ConnectionError(f"a response of {size} bytes")
         # What lies behind the last record may be read by kernels, and is never used.
-        self._frame = memoryview(np.empty(size + PADDING, np.uint8))[:size]
+        self._frame = np.empty(size + PADDING, np.uint8).data[:size]
         begin, end = at + _SIZE.size, min(at + _SIZE.size + size, self._held)
         self._filled = end - begin
         self._frame[: self._filled] = self._head[begin:end]
         self._close_frame()
-        return end
+        return int(end)
 
     def _close_frame(self) -> None:
         if self._frame is not None and self._filled == len(self._frame):
@@ -123,7 +123,7 @@ class _Protocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignor
         self._end(EOFError("the broker closed the connection"))
         return bool(super().eof_received())
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Nothing can be read any more."""
         self._end(exc or EOFError("the connection was closed"))
         super().connection_lost(exc)

@@ -93,7 +93,7 @@ def read(block: Block, limits: LimitSpec, key: Key) -> Decoded | None:
 
 def _table(block: Block, at: int, limits: LimitSpec) -> Any:
     """One message, its buffers still where they came."""
-    message = memoryview(block.data)[int(block.starts[at]) : int(block.ends[at])]
+    message = block.data.data[int(block.starts[at]) : int(block.ends[at])]
     table = arrow.table_of(message, limits)
     if not table.num_rows or len(set(table.column_names)) < table.num_columns:
         raise _Unusual
