@@ -10,10 +10,10 @@ below 1 starts again at 1. Unchanged data multiply it by 1 or less on average, s
 windows to a false alarm is at least the threshold: features / chance per window. The reference's
 own noise stays the same in all windows and would add up; it is part of what is called a trifle.
 
-That is a theorem for independent windows with a known factor of noise. Of events that depend on one
-another the factor is estimated, neighbouring windows are alike, and the tail of a chi-square is that
-of its slowest part: the evidence takes the noise of sums and that part alone, and begins once it is
-learnt. How often it is wrong then is measured (docs/quality.md): not more often than is promised.
+That is a theorem for independent windows with a known factor of noise. Of events that depend on
+one another the factor is estimated, neighbouring windows are alike, and the tail of a chi-square is
+that of its slowest part: evidence is taken by the noise of sums and that part alone, from when they
+are learnt. How often it is wrong then is measured (docs/quality.md): no more often than promised.
 """
 
 from __future__ import annotations
