@@ -6,7 +6,8 @@ Not   columns of several types, arrays (feature.py takes these)
 
 A run has twenty columns and, of one partition's fetch, often few events: what Python does for each
 column costs as much as counting a thousand values. So it does as little as it can, and addresses
-of sketches are read again only when one of them has moved.
+of sketches are read again only when one of them has moved. One caller at a time, as everywhere in
+the ingest side: a sketch that moved while the kernel runs would leave it an address of nothing.
 """
 
 from __future__ import annotations
