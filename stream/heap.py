@@ -7,7 +7,7 @@ Not   Python's own objects, arrays in use
 glibc gives each of up to eight threads per core a heap of its own, and memory that a thread has
 freed stays there. A worker counts and judges in turns on half a dozen threads, so the same buffers
 are kept several times over: 340 MiB instead of 328 MiB after a minute of 12,000 events per second
-in windows of 5 s, and growing four times as fast. Kernels, which run side by side, allocate nothing.
+in windows of 5 s, growing four times as fast. Kernels, which run side by side, allocate nothing.
 """
 
 from __future__ import annotations
