@@ -1,4 +1,4 @@
-"""Heap: nothing in, a process whose threads share one heap out.
+"""Heap: nothing in, a process whose threads share one heap, and keep it, out.
 
 In    nothing; before threads allocate
 Out   whether the C library could be told
@@ -8,16 +8,24 @@ glibc gives each of up to eight threads per core a heap of its own, and memory t
 freed stays there. A worker counts and judges in turns on half a dozen threads, so the same buffers
 are kept several times over: 340 MiB instead of 328 MiB after a minute of 12,000 events per second
 in windows of 5 s, growing four times as fast. Kernels, which run side by side, allocate nothing.
+
+Besides, it gives large buffers back to the system at once, and the next fetch takes them anew, page
+by page, each cleared: a tenth of what an event cost. What may stay is bounded by KEPT_BYTES.
 """
 
 from __future__ import annotations
 
 import ctypes
 
-M_ARENA_MAX = -8  # malloc.h
+M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -8, -3, -1  # malloc.h
+HEAP_BYTES = 32 * 1024 * 1024  # a larger buffer has pages of its own; the most that glibc takes
+KEPT_BYTES = 128 * 1024 * 1024  # free at the end of the heap
 
 
 def share_one_heap() -> bool:
     """Let all threads to come allocate from one heap; False where the C library is another one."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and mallopt(M_ARENA_MAX, 1) == 1
+    if mallopt is None:
+        return False
+    wanted = (M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, HEAP_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES)
+    return all([mallopt(what, value) == 1 for what, value in wanted])
