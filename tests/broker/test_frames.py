@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import random
 
+import numpy as np
 import pytest
 from aiokafka import conn
 
@@ -52,6 +53,29 @@ def test_there_is_room_behind_a_frame() -> None:
         frame = await one.next_frame()
         assert frame.tobytes() == b"abc"
         assert len(frame.obj) == 3 + PADDING
+
+    asyncio.run(work())
+
+
+def test_memory_is_used_again_when_nobody_looks_at_it() -> None:
+    async def work() -> None:
+        one = await protocol()
+
+        async def frame(fill: bytes) -> memoryview:
+            write(one, (100_000).to_bytes(4, "big") + fill * 100_000, random.Random(0))
+            return await one.next_frame()
+
+        first, part = await frame(b"a"), None
+        part = np.frombuffer(first[5:9], np.uint8)
+        second = await frame(b"b")
+        assert second.obj is not first.obj
+        assert part.tobytes() == b"aaaa"
+        memory = id(second.obj)
+        del second
+        third = await frame(b"c")
+        assert id(third.obj) == memory
+        assert part.tobytes() == b"aaaa"
+        assert third.tobytes() == b"c" * 100_000
 
     asyncio.run(work())
 
