@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -27,11 +28,22 @@ Function = TypeVar("Function", bound=Callable[..., object])
 IS_COMPILED = not vars(config)["DISABLE_JIT"]  # numba sets it from the environment
 
 
+def _sources() -> tuple[tuple[str, float, int], ...]:
+    """What changes with any file of the kernels."""
+    facts = ((path, path.stat()) for path in sorted(Path(__file__).parent.rglob("*.py")))
+    return tuple((path.name, fact.st_mtime, fact.st_size) for path, fact in facts)
+
+
+_SOURCES = _sources()
+
+
 class _Cache:
     """numba's cache; without it a start takes longer, so nothing about it may prevent one."""
 
     def __init__(self, kept: Any) -> None:
         self._kept = kept
+        # numba looks at the kernel's own file; what is inlined into it stands in others.
+        kept._cache_file._source_stamp = _SOURCES
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kept, name)

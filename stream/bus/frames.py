@@ -17,22 +17,18 @@ import asyncio
 import io
 import struct
 from collections import deque
-from sys import getrefcount
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 from aiokafka import conn
-from numpy.typing import NDArray
 
 from kernels.memory import PADDING
+from stream.bus.spares import Spares
 
 _HEAD_BYTES = 1 << 16  # what is read at once while the size of the next response is not known
 _SIZE = struct.Struct(">i")
 _FETCH = 1  # the request's number in the protocol
-_LARGE = 1 << 16  # memory that is kept for a later frame
-_SPARES = 3  # one is filled, one is read, one waits for its turn
-_UNSEEN = 3  # references to a spare in a loop over the list: no view of it is left
+_KEPT_BYTES = 48 << 20  # one response is filled, one is read, one waits for its turn
 _SMALL = 4_096  # bytes that are copied rather than viewed: names, numbers, sizes
 
 
@@ -70,7 +66,7 @@ class _Protocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignor
         self._frame: memoryview | None = None  # the one that is being filled
         self._filled = 0
         self._frames: deque[memoryview] = deque()
-        self._spares: list[NDArray[np.uint8]] = []
+        self._spares = Spares(_KEPT_BYTES)
         self._waiter: asyncio.Future[None] | None = None
         self._ended: BaseException | None = None
 
@@ -110,26 +106,13 @@ class _Protocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignor
         [size] = _SIZE.unpack_from(self._head, at)
         if size < 0:
             raise ConnectionError(f"a response of {size} bytes")
-        self._frame = self._room(size)
+        # What lies behind the last record may be read by kernels, and is never used.
+        self._frame = self._spares.room(size + PADDING).data[:size]
         begin, end = at + _SIZE.size, min(at + _SIZE.size + size, self._held)
         self._filled = end - begin
         self._frame[: self._filled] = self._head[begin:end]
         self._close_frame()
         return int(end)
-
-    def _room(self, size: int) -> memoryview:
-        """Memory for a frame: what an earlier one had, if nobody looks at it any more.
-
-        What lies behind the last record may be read by kernels, and is never used.
-        """
-        for spare in self._spares:
-            if len(spare) >= size + PADDING and getrefcount(spare) == _UNSEEN:
-                return spare.data[:size]
-        if size < _LARGE:
-            return np.empty(size + PADDING, np.uint8).data[:size]
-        fresh = np.empty(1 << (size + PADDING - 1).bit_length(), np.uint8)
-        self._spares = [*self._spares[1 - _SPARES :], fresh]
-        return fresh.data[:size]
 
     def _close_frame(self) -> None:
         if self._frame is not None and self._filled == len(self._frame):

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from kernels.decode import records as kernel
 from kernels.memory import PADDING
 from stream.bus import frames
+from stream.bus.spares import Spares
 from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.events import Messages
 
@@ -43,6 +44,7 @@ _LENGTH, _LENGTH_AT = struct.Struct(">i"), 8  # in every format, as the next
 _MAGIC_AT = 16
 _CRC_FROM = 21  # the checksum is of everything from the attributes on
 _CODEC, _SNAPPY, _IS_APPEND_TIME, _IS_CONTROL = 0x07, 2, 0x08, 0x20
+_SPARES = Spares(96 << 20)  # the records of a fetch of all partitions
 _AiokafkaRecords = fetcher.MemoryRecords
 _DECODERS = {1: cramjam.gzip, 3: cramjam.lz4, 4: cramjam.zstd}
 # Memory is taken only for what was once unpacked.
@@ -219,7 +221,7 @@ def _buffer(
     if not unpacked and isinstance(raw, memoryview):  # frames.py left room behind it
         return np.frombuffer(raw, np.uint8)
     own = len(raw) if plain else 0
-    data = np.empty(unpacked + own + PADDING, np.uint8)
+    data = _SPARES.room(unpacked + own + PADDING)
     data[:unpacked] = np.frombuffer(_SCRATCH[:unpacked], np.uint8)
     data[unpacked : unpacked + own] = np.frombuffer(raw, np.uint8)[:own]
     table[list(plain), :2] += unpacked

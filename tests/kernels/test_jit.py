@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernels import jit
 from kernels.jit import IS_COMPILED, bits_float, float_bits, signed
 from kernels.sketches import moments
 
@@ -87,7 +88,8 @@ def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
     assert np.isinf(moments.folded(state)[0, 1])
 
 
-CALL = "import numpy as np; from kernels.jit import signed; print(signed(np.uint64(3)))"
+CALL = "import numpy as np; from kernels import jit
+from kernels.jit import signed; print(signed(np.uint64(3)))"
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
 
 
@@ -115,6 +117,13 @@ def test_a_kernel_whose_kept_code_is_cut_short_is_compiled_again(
     for file in kept:
         file.write_bytes(file.read_bytes()[:20])
     assert _digest(place, CALL) == "3\n"
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled")
+def test_a_kernel_is_compiled_again_when_another_file_of_the_kernels_changes() -> None:
+    files = sorted(path.name for path in (ROOT / "kernels").rglob("*.py"))
+    assert sorted(name for name, _, _ in jit._SOURCES) == files
+    assert float_bits._cache._cache_file._source_stamp == jit._SOURCES
 
 
 def _digest(environment: dict[str, str], program: str = DIGEST) -> str:
