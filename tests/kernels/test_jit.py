@@ -88,8 +88,7 @@ def test_plain_kernels_overflow_silently_as_compiled_ones_do() -> None:
     assert np.isinf(moments.folded(state)[0, 1])
 
 
-CALL = "import numpy as np; from kernels import jit
-from kernels.jit import signed; print(signed(np.uint64(3)))"
+CALL = "import numpy as np; from kernels.jit import signed; print(signed(np.uint64(3)))"
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
 
 
