@@ -18,6 +18,8 @@ from stream.bus.topics import create_missing, plans
 from stream.settings import load
 
 JSON = "bench-json"  # a topic of single events
+SPARSE = "bench-sparse"  # the same with fewer of them in a pane
+PER_MINUTE = {JSON: workloads.EVENTS_PER_MINUTE, SPARSE: 600_000}
 FORMS = {  # other topics: the form of their messages, and the events in one
     "bench-arrays": ("array", 100),
     "bench-columnar": ("columnar", 256),
@@ -44,11 +46,11 @@ def publish(bootstrap: str, topic: str, n: int) -> None:
 
 
 def _messages(topic: str, n: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
-    if topic != JSON:
+    if topic in FORMS:
         form, size = FORMS[topic]
         yield ((b"%d" % at, value) for at, value in workloads.many_packed(n, size, form))
         return
     first = 0
-    for values in workloads.many(n):
+    for values in workloads.many(n, per_minute=PER_MINUTE[topic]):
         yield ((b"%d" % number, value) for number, value in enumerate(values, first))
         first += len(values)

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import backlog, peers, worker
-from benchmarks.measuring import Row, compared
+from benchmarks.measuring import Row, alone, compared
 from benchmarks.processes import Program, events_per_cpu_second
 from stream.broker import EmbeddedBroker
 from stream.errors import SetupError
 
 UNIT = "events per CPU-second"
+SPARSE_SHARE = 2  # of the events are enough where there are fewer in a pane
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class Peer:
 
 
 PEERS = (
-    Peer("pipeline/json/vs_textbook_faust", "faust", share=0.03),
-    Peer("pipeline/json/vs_faust_take_1000", "faust_take", share=0.03),
-    Peer("pipeline/json/vs_quixstreams", "quixstreams", share=0.1, is_apart=True),
-    Peer("pipeline/json/vs_bytewax", "bytewax", share=0.1, is_apart=True),
-    Peer("pipeline/json/vs_whylogs", "whylogs", share=0.05, is_apart=True),
+    Peer("pipeline/json/vs_textbook_faust", "faust", share=0.015),
+    Peer("pipeline/json/vs_faust_take_1000", "faust_take", share=0.015),
+    Peer("pipeline/json/vs_quixstreams", "quixstreams", share=0.05, is_apart=True),
+    Peer("pipeline/json/vs_bytewax", "bytewax", share=0.05, is_apart=True),
+    Peer("pipeline/json/vs_whylogs", "whylogs", share=0.025, is_apart=True),
     Peer("pipeline/json/vs_aiokafka_getmany", "getmany", passes=2),
     Peer("pipeline/json/vs_librdkafka_consume", "librdkafka", passes=2),
 )
@@ -56,23 +57,27 @@ PEERS = (
 
 def rows(quick: bool = False) -> list[Row]:
     """One row per peer, from the same runs."""
-    runs, events = (1, 200_000) if quick else (3, 2_000_000)
+    runs, events = (1, 200_000) if quick else (3, 4_000_000)
+    sparse: list[float] = []
     pairs: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
         folder = Path(name)
         with EmbeddedBroker(say=print) as broker:
             worker.write_reference(folder)
-            print(f"  publishing {events:,} events …", flush=True)
-            backlog.create_topics(broker.bootstrap, backlog.JSON)
-            backlog.publish(broker.bootstrap, backlog.JSON, events)
+            for topic, share in ((backlog.JSON, 1), (backlog.SPARSE, SPARSE_SHARE)):
+                print(f"  publishing {events // share:,} events on {topic} …", flush=True)
+                backlog.create_topics(broker.bootstrap, topic)
+                backlog.publish(broker.bootstrap, topic, events // share)
             for at in range(runs):
                 run = _Run(folder, broker.bootstrap, events, at)
-                ours = run.ours()
+                ours = run.ours(backlog.JSON, events)
+                sparse.append(run.ours(backlog.SPARSE, events // SPARSE_SHARE))
                 for peer in PEERS:
                     rate = run.peer(peer)
                     if rate is not None:
                         pairs.setdefault(peer.row, []).append((ours, rate))
-    return [compared(row, measured, UNIT) for row, measured in pairs.items()]
+    found = [compared(row, measured, UNIT) for row, measured in pairs.items()]
+    return [*found, alone("pipeline/json/sparse", sparse, UNIT)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,11 @@ class _Run:
     events: int
     at: int
 
-    def ours(self) -> float:
+    def ours(self, topic: str, events: int) -> float:
         """Events per CPU-second of a worker."""
-        name = f"worker-{self.at}"
-        program = worker.program(self.folder, self.bootstrap, backlog.JSON, name, self.events)
-        return self._measured("ours", program, self.events)
+        name = f"worker-{topic}-{self.at}"
+        program = worker.program(self.folder, self.bootstrap, topic, name, events)
+        return self._measured(f"ours-{topic}", program, events)
 
     def peer(self, peer: Peer) -> float | None:
         """Events per CPU-second of a peer; None if it cannot be installed."""

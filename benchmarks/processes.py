@@ -11,6 +11,7 @@ CPU seconds and not wall time: broker, program and this process share the machin
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -40,12 +41,14 @@ class Program:
     counter  how the lines of its counter of events begin
     windows  that must be judged, too, before its work is done
     python   the interpreter
+    core     the only one it may run on; None for all
     """
 
     words: tuple[str, ...]
     counter: str
     windows: int = 0
     python: str = sys.executable
+    core: int | None = None
 
 
 class Sample(NamedTuple):
@@ -67,6 +70,8 @@ class Running:
             self._process = subprocess.Popen(
                 [program.python, "-m", *words], cwd=ROOT, stdout=said, stderr=said
             )
+        if program.core is not None:  # before it has threads
+            os.sched_setaffinity(self._process.pid, {program.core})
 
     def until_counted(self, target: int) -> Sample:
         """The first look that finds `target` events or more. Raises BusError as `_until`."""

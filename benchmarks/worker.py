@@ -15,7 +15,7 @@ from benchmarks import backlog, workloads
 from benchmarks.processes import Program
 from stream.bus.reference_store import to_bytes
 
-LENGTH_S, PANE_S, GRACE_S = 300, 60, 30
+LENGTH_S, PANE_S, GRACE_S = 10, 10, 5
 SLACK_S = 2  # the last event of a partition may be that much older than the last of all
 TRAINING = 10_000  # events
 # A later worker would else read the partials of an earlier one as well.
@@ -28,7 +28,7 @@ def program(folder: Path, bootstrap: str, topic: str, name: str, events: int) ->
     path.write_bytes(orjson.dumps(_configuration(bootstrap, topic, name)))  # JSON is YAML too
     backlog.create_topics(bootstrap, topic, path)
     words = ("stream", "worker", "-c", str(path), "--web-port", "PORT")
-    return Program(words, "driftline_events_total{", windows_of(events))
+    return Program(words, "driftline_events_total{", windows_of(events, topic))
 
 
 def _configuration(bootstrap: str, topic: str, name: str) -> dict[str, object]:
@@ -41,9 +41,10 @@ def _configuration(bootstrap: str, topic: str, name: str) -> dict[str, object]:
     }
 
 
-def windows_of(events: int) -> int:
+def windows_of(events: int, topic: str = backlog.JSON) -> int:
     """How many windows these events complete, the grace having passed on every partition."""
-    watermark_s = events * 60 / workloads.EVENTS_PER_MINUTE - GRACE_S - SLACK_S
+    per_minute = backlog.PER_MINUTE.get(topic, workloads.EVENTS_PER_MINUTE)
+    watermark_s = events * 60 / per_minute - GRACE_S - SLACK_S
     return max(0, int(watermark_s // LENGTH_S))
 
 

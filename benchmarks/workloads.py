@@ -31,7 +31,7 @@ CATEGORIES = {
 }
 GAP_SHARE = 0.02  # of x00 is null
 START = np.datetime64("2025-03-03T00:00:00", "ms")
-EVENTS_PER_MINUTE = 6_000_000  # of event time: a model that is asked 1,700 times a second
+EVENTS_PER_MINUTE = 6_000_000  # of event time: a model that is asked 100,000 times a second
 CHUNK = 10_000
 
 HEAD = f'{{"id":"b-%09d","model":"{MODEL}","version":"{VERSION}","ts":"%s"'.encode()
@@ -65,12 +65,13 @@ def _events(rng: np.random.Generator, first: int, n: int) -> list[Event]:
     ]
 
 
-def _times(first: int, n: int) -> NDArray[np.datetime64]:
-    return START + (np.arange(first, first + n) * 60_000) // EVENTS_PER_MINUTE
+def _times(first: int, n: int, per_minute: int = EVENTS_PER_MINUTE) -> NDArray[np.datetime64]:
+    return START + (np.arange(first, first + n) * 60_000) // per_minute
 
 
-def _stamps(first: int, n: int) -> list[str]:
-    return [f"{t}Z" for t in np.datetime_as_string(_times(first, n), unit="ms").tolist()]
+def _stamps(first: int, n: int, per_minute: int = EVENTS_PER_MINUTE) -> list[str]:
+    times = _times(first, n, per_minute)
+    return [f"{t}Z" for t in np.datetime_as_string(times, unit="ms").tolist()]
 
 
 def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
@@ -85,7 +86,9 @@ def _features(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def many(n: int, first: int = 0, seed: int = 1) -> Iterator[list[bytes]]:
+def many(
+    n: int, first: int = 0, seed: int = 1, per_minute: int = EVENTS_PER_MINUTE
+) -> Iterator[list[bytes]]:
     """n messages of one event each, CHUNK at a time; times and ids go on, features come again.
 
     Making events costs more than reading them: of two million only the first few thousand are made.
@@ -95,7 +98,7 @@ def many(n: int, first: int = 0, seed: int = 1) -> Iterator[list[bytes]]:
     tails = [b"".join(parts[1:]) for parts in bodies]
     for start in range(first, first + n, CHUNK):
         size = min(CHUNK, first + n - start)
-        stamps = _stamps(start, size)
+        stamps = _stamps(start, size, per_minute)
         heads = (HEAD % (start + i, stamp.encode()) for i, stamp in enumerate(stamps))
         yield [head + tail for head, tail in zip(heads, tails[:size], strict=True)]
 

@@ -116,8 +116,9 @@ def test_every_shape_holds_the_same_events(
 
 
 @pytest.mark.parametrize(
-    ("events", "windows"), [(0, 0), (500_000, 0), (600_000, 1), (2_000_000, 3)]
+    ("events", "windows"), [(0, 0), (1_500_000, 0), (1_700_000, 1), (4_000_000, 3)]
 )
 def test_a_window_is_waited_for_only_if_its_grace_has_passed(events: int, windows: int) -> None:
-    # 100,000 events a minute, windows of five, 30 s of grace
+    # 100,000 events a second, windows of ten seconds, five of grace, two of slack
     assert worker.windows_of(events) == windows
+    assert worker.windows_of(events // 10, worker.backlog.SPARSE) == windows
