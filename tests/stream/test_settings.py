@@ -334,7 +334,8 @@ def test_a_link_without_security_is_plain_text(write: Write, text: str) -> None:
 
 def test_every_measure_is_one_the_judge_computes() -> None:
     on_features = {*measures.ON_BINS, *measures.OBSERVED, *measures.ON_VALUES}
-    computed = on_features | {*measures.ON_ARRAYS, *joint.MEASURES, *rules.RATIOS}
+    computed = on_features | {*measures.ON_ARRAYS, "sliced_wasserstein"}
+    computed |= {*joint.MEASURES, *rules.RATIOS}
     assert set(MEASURES) == computed
 
 
