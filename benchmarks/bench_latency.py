@@ -1,6 +1,7 @@
 """Latency: from the moment a window is complete to its alert on the topic, under load.
 
-In    nothing; an embedded Kafka, a publisher of live events at half of what a worker can
+In    nothing; an embedded Kafka, a publisher of live events of some models, at half of what a
+      worker can count of them in a second of CPU time
 Out   rows: seconds, median and 99th percentile over the alerts of all models and windows; how busy
       the worker was, and for how long its event loop was held up at most
 Not   how long an event waits for its window to end: that is the window's length
@@ -32,9 +33,8 @@ from benchmarks.processes import ROOT, Program, running
 from stream.broker import EmbeddedBroker
 from stream.errors import BusError
 
-MODELS = 20
+MODELS = (5, 20)  # their windows end at the same moment, and are judged one after the other
 GRACE_MS = 1_000
-PROBE = 500_000  # events whose reading says what a worker can
 TRY_S = 5  # of publishing as fast as possible, beside the worker
 TRY_RATE = 1_000_000
 PUBLISHED_SHARE = 0.7  # of what the publisher can; else it would be late, not the worker
@@ -43,67 +43,60 @@ HELD = "driftline_loop_held_seconds_bucket"
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """Median and 99th percentile."""
-    windows = 2 if quick else 6
+    """Median and 99th percentile, by how many models there are."""
+    return [row for models in MODELS for row in _rows(models, 2 if quick else 6)]
+
+
+def _rows(models: int, windows: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
-        folder = Path(name)
         with EmbeddedBroker(say=print) as broker:
-            rate = _half_of_capacity(folder, broker.bootstrap, PROBE // (10 if quick else 1))
-            found = _live(folder, broker.bootstrap, rate, windows)
-    print(f"  {len(found.lags_s)} alerts; the worker could read {2 * rate:,} events/s", flush=True)
+            found = _live(Path(name), broker.bootstrap, windows, models)
+    print(f"  {models} models: {len(found.lags_s)} alerts", flush=True)
     cuts = statistics.quantiles(found.lags_s, n=100)
-    return [
-        alone("latency/window_end_to_alert_p50_s", [cuts[49]], "seconds"),
-        alone("latency/window_end_to_alert_p99_s", [cuts[98]], "seconds"),
-        alone("latency/at_events_per_second", [found.rate], "events per second"),
-        alone("latency/share_of_capacity", [found.rate / rate / 2], "of what a worker can read"),
-        alone("latency/worker_busy", [found.busy], "share of a core"),
-        alone("latency/loop_held_most_s", [found.held_s], "seconds at most"),
-    ]
-
-
-def _half_of_capacity(folder: Path, bootstrap: str, events: int) -> int:
-    """Half of the events a second that a worker reads of a backlog, by wall time."""
-    worker.write_reference(folder)
-    backlog.create_topics(bootstrap, backlog.JSON)
-    backlog.publish(bootstrap, backlog.JSON, events)
-    program = worker.program(folder, bootstrap, backlog.JSON, "probe", events)
-    with running(program, folder / "probe.log") as one:
-        first, started_ms = one.until_counted(1), live.now_ms()
-        last = one.until_counted(events)
-        took_s = (live.now_ms() - started_ms) / 1000
-    if last.events == first.events:
-        raise BusError(f"all {events} events were counted at once: too few to measure")
-    return int((last.events - first.events) / took_s / 2)
+    said = {
+        "window_end_to_alert_p50_s": (cuts[49], "seconds"),
+        "window_end_to_alert_p99_s": (cuts[98], "seconds"),
+        "at_events_per_second": (found.rate, "events per second"),
+        "share_of_capacity": (found.share, "of what the worker can count"),
+        "worker_busy": (found.busy, "share of a core"),
+        "loop_held_most_s": (found.held_s, "seconds at most"),
+    }
+    return [alone(f"latency/{models}_models/{n}", [v], unit) for n, (v, unit) in said.items()]
 
 
 class _Live(NamedTuple):
-    """What was measured: at which rate, seconds from complete to alerted, share of a core used, and
-    the smallest bound of `driftline_loop_held_seconds` that holds for every look.
+    """What was measured: at which rate, which share that is of what the worker can count, seconds
+    from complete to alerted, share of a core used, and the smallest bound of
+    `driftline_loop_held_seconds` that holds for every look.
     """
 
     rate: int
+    share: float
     lags_s: list[float]
     busy: float
     held_s: float
 
 
-def _live(folder: Path, bootstrap: str, half: int, windows: int) -> _Live:
-    with running(_program(folder, bootstrap), folder / "live.log", LIMIT_S) as one:
+def _live(folder: Path, bootstrap: str, windows: int, models: int) -> _Live:
+    with running(_program(folder, bootstrap, models), folder / "live.log", LIMIT_S) as one:
         one.until_answers()
-        can = _publish(bootstrap, TRY_RATE, live.now_ms() + TRY_S * 1000)
+        used_s = cpu_seconds(one.pid)
+        can = _publish(bootstrap, models, TRY_RATE, live.now_ms() + TRY_S * 1000)
         first = one.until_counted(can)
-        rate = min(half, int(can / TRY_S * PUBLISHED_SHARE))
+        capacity = can / (cpu_seconds(one.pid) - used_s)
+        rate = int(min(capacity / 2, can / TRY_S * PUBLISHED_SHARE))
         held_before = one.page(HELD)
         started_ms, used_s = live.now_ms(), cpu_seconds(one.pid)
         end_ms = (started_ms // live.SLICE_MS + 1 + windows) * live.SLICE_MS
         until_ms = end_ms + 2 * GRACE_MS
-        sent = _publish(bootstrap, rate, until_ms)
+        sent = _publish(bootstrap, models, rate, until_ms)
         one.until_counted(first.events + sent)
         busy = (cpu_seconds(one.pid) - used_s) / (live.now_ms() - started_ms) * 1000
         held_s = _most_held(held_before, one.page(HELD))
         ends = {end_ms - i * live.SLICE_MS for i in range(windows)}
-        return _Live(rate, asyncio.run(_read_lags(bootstrap, ends)), busy, held_s)
+        return _Live(
+            rate, rate / capacity, asyncio.run(_read_lags(bootstrap, ends, models)), busy, held_s
+        )
 
 
 def _most_held(before: list[str], after: list[str]) -> float:
@@ -117,13 +110,13 @@ def _buckets(lines: list[str]) -> dict[float, float]:
     return {float(row[1]): float(row[2].rsplit(" ", 1)[1]) for row in rows}
 
 
-def _program(folder: Path, bootstrap: str) -> Program:
+def _program(folder: Path, bootstrap: str, models: int) -> Program:
     names = {logical: f"live-{logical}" for logical in ("predictions", *worker.OWN_TOPICS)}
     rule = {"name": "slow", "objective": "latency_p50_ms", "above": 100, "for": "1 windows"}
     configuration = {
         "bus": {"bootstrap": bootstrap, "group_prefix": "live", "topics": names},
         "window": {"length": "10s", "pane": "10s", "grace": f"{GRACE_MS}ms"},
-        "models": {f"m{i:02d}": {"rules": [rule]} for i in range(MODELS)},
+        "models": {f"m{i:02d}": {"rules": [rule]} for i in range(models)},
     }
     path = folder / "live.yaml"
     path.write_bytes(orjson.dumps(configuration))
@@ -132,9 +125,9 @@ def _program(folder: Path, bootstrap: str) -> Program:
     return Program(words, "driftline_events_total{")
 
 
-def _publish(bootstrap: str, rate: int, until_ms: int) -> int:
+def _publish(bootstrap: str, models: int, rate: int, until_ms: int) -> int:
     """Publish in a process of its own; how many events it sent."""
-    words = (bootstrap, "live-predictions", str(rate), str(MODELS), str(until_ms))
+    words = (bootstrap, "live-predictions", str(rate), str(models), str(until_ms))
     command = [sys.executable, "-m", "benchmarks.live", *words]
     told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=LIMIT_S)
     sent, late_ms = map(int, told.stdout.split())
@@ -142,7 +135,7 @@ def _publish(bootstrap: str, rate: int, until_ms: int) -> int:
     return sent
 
 
-async def _read_lags(bootstrap: str, ends: set[int]) -> list[float]:
+async def _read_lags(bootstrap: str, ends: set[int], models: int) -> list[float]:
     """By every alert of these windows."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
@@ -153,7 +146,7 @@ async def _read_lags(bootstrap: str, ends: set[int]) -> list[float]:
         await consumer.seek_to_beginning(*tps)
         lags_s: dict[tuple[str, int], float] = {}
         for _ in range(60):
-            if len(lags_s) == len(ends) * MODELS:
+            if len(lags_s) == len(ends) * models:
                 break
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
@@ -163,7 +156,7 @@ async def _read_lags(bootstrap: str, ends: set[int]) -> list[float]:
                     if end_ms in ends:
                         lag_s = (record.timestamp - end_ms - GRACE_MS) / 1000
                         lags_s.setdefault((data["model"], end_ms), lag_s)
-        expected = len(ends) * MODELS
+        expected = len(ends) * models
         if len(lags_s) != expected:
             raise BusError(f"{len(lags_s)} of {expected} alerts are on the topic")
         return list(lags_s.values())

@@ -41,7 +41,9 @@ async def send(bootstrap: str, topic: str, rate: int, models: int, until_ms: int
         while (at_ms := now_ms()) < until_ms:
             due = min(MOST, (at_ms - started_ms) * rate // 1000 - sent)
             slow = 1_000 if at_ms // SLICE_MS % 2 else 10
-            heads = (HEAD % (started_ms, i, i % models, at_ms, slow) for i in range(sent, sent + due))
+            heads = (
+                HEAD % (started_ms, i, i % models, at_ms, slow) for i in range(sent, sent + due)
+            )
             values = (head + bodies[i % len(bodies)] for i, head in enumerate(heads, sent))
             await publisher.publish((b"%d" % i, value) for i, value in enumerate(values))
             await publisher.flush()

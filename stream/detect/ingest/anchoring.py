@@ -26,6 +26,7 @@ from stream.detect.ingest.numbers import NumberSketch, packed_cells
 from stream.detect.states import MOST_LISTED, NumberState, rescale
 
 SAMPLE = 1_000
+LATER = 256  # values that are counted at once when there is a grid
 
 Slots = NDArray[np.int32]
 
@@ -34,10 +35,11 @@ Slots = NDArray[np.int32]
 class _Start:
     """What one part has: its first values until they anchor it, then cells.
 
+    waiting, n      values that are not counted yet: a few take as long as many
     listed, counts  different values, ascending, and how often each came; None once there are many
     """
 
-    first: list[NDArray[np.float64]] = field(default_factory=list)
+    waiting: list[NDArray[np.float64]] = field(default_factory=list)
     n: int = 0
     grid: Grid = RAW
     cells: LogBins | None = None
@@ -50,46 +52,58 @@ class _Start:
         return self.cells is not None and self.listed is None
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Add finite values in the order of the log."""
-        self._list(values)
+        """Add values in the order of the log, finite ones until the part is settled."""
         if self.cells is None:
             room = SAMPLE - self.n
-            self.first.append(values[:room].copy())
-            self.n += len(self.first[-1])
+            self._wait(values[:room])
             if self.n < SAMPLE:
                 return
-            self._anchor()
+            self._count_waiting()
             values = values[room:]
-        self.count(values)
+        self._wait(values)
+        if self.n >= LATER:
+            self._count_waiting()
 
-    def _list(self, values: NDArray[np.float64]) -> None:
-        if self.listed is None:
+    def _wait(self, values: NDArray[np.float64]) -> None:
+        if len(values):
+            self.waiting.append(values.copy())
+            self.n += len(values)
+
+    def _count_waiting(self) -> None:
+        """Count what waits, on a grid that it gives if there is none."""
+        values = np.concatenate([*self.waiting, np.empty(0)])
+        self.waiting, self.n = [], 0
+        if self.cells is None:
+            self.grid, self.cells = even_grid(values), logbins.empty(1)
+        if self.listed is not None:
+            self._list(self.listed, values + 0.0)  # -0.0 is listed as 0.0
+        self._count(values)
+
+    def _list(self, listed: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        if len(listed):
+            place = np.minimum(np.searchsorted(listed, values), len(listed) - 1)
+            is_known = listed[place] == values
+            self.counts = self.counts + np.bincount(place[is_known], minlength=len(listed))
+            values = values[~is_known]
+        if not len(values):
             return
-        both = np.concatenate([self.listed, values + 0.0])
+        both = np.concatenate([listed, values])
         times = np.concatenate([self.counts, np.ones(len(values), np.int64)])
         self.listed, place = np.unique(both, return_inverse=True)
         self.counts = np.bincount(place, times, len(self.listed)).astype(np.int64)
         if len(self.listed) > MOST_LISTED:
             self.listed = None
 
-    def _anchor(self) -> None:
-        values = np.concatenate([*self.first, np.empty(0)])
-        self.grid, self.cells = even_grid(values), logbins.empty(1)
-        self.first = []
-        self.count(values)
-
-    def count(self, values: NDArray[np.float64]) -> None:
-        """Count values on the grid, if there is one; those that are not finite are skipped."""
+    def _count(self, values: NDArray[np.float64]) -> None:
         if self.cells is not None and len(values):
             slots = np.zeros(len(values), np.int32)
-            logbins.update(self.cells, slots, np.ascontiguousarray(values), *self.grid)
+            logbins.update(self.cells, slots, values, *self.grid)
 
     def on_grid(self, raw: NumberState) -> NumberState:
         """The part's row: moments as in `raw`, cells on the grid."""
-        start = self
-        if self.cells is None:  # the part may go on: it is not anchored by being looked at
-            start = replace(self, first=list(self.first))
-            start._anchor()
+        # The part may go on: it is not anchored by being looked at.
+        start = replace(self) if self.cells is None else self
+        start._count_waiting()
         assert start.cells is not None
         values = {}
         if start.listed is not None:
@@ -127,7 +141,7 @@ class AnchoringSketch(NumberSketch):
             mine = numbers[runs.order[begin:end]] if len(runs.order) else numbers
             begin, start = end, self._starts.get(slot)
             if start is not None and start.is_settled:
-                start.count(mine)
+                start.add(mine)
                 continue
             mine = mine[np.isfinite(mine)]
             if len(mine):
