@@ -48,9 +48,9 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def _rows(models: int, windows: int) -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
-        with EmbeddedBroker(say=print) as broker:
-            found = _live(Path(name), broker.bootstrap, windows, models)
+    temporary = tempfile.TemporaryDirectory(prefix="driftline-bench-")
+    with temporary as name, EmbeddedBroker(say=print) as broker:
+        found = _live(Path(name), broker.bootstrap, windows, models)
     print(f"  {models} models: {len(found.lags_s)} alerts", flush=True)
     cuts = statistics.quantiles(found.lags_s, n=100)
     said = {
