@@ -87,8 +87,9 @@ def _wall_rate(folder: Path, bootstrap: str, events: int, at: int, workers: int)
             stack.enter_context(running(replace(program, core=core), folder / f"{name}-{i}.log"))
             for i, core in zip(range(workers), cycle(sorted(os.sched_getaffinity(0))))
         ]
-        counted = [one.until_counted(1).events for one in ones]
-        started, first = time.perf_counter(), sum(counted)
+        for one in ones:
+            one.until_counted(1)
+        first, started = sum(one.counted() for one in ones), time.perf_counter()
         while time.perf_counter() - started < LIMIT_S:
             if sum(one.counted() for one in ones) >= events:
                 return (events - first) / (time.perf_counter() - started)
