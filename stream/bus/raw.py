@@ -203,6 +203,8 @@ def _unpack(piece: bytes | memoryview, kind: int, at: int) -> int:
     try:
         if kind == _SNAPPY:  # at most 21 times as large
             found = codec.snappy_decode(bytes(piece))
+            if len(found) > len(room):
+                return -1
             room[: len(found)] = found
             return len(found)
         return int(_DECODERS[kind].decompress_into(piece, room))
