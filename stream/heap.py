@@ -22,7 +22,7 @@ HEAP_BYTES = 32 * 1024 * 1024  # a larger buffer has pages of its own; the most 
 KEPT_BYTES = 128 * 1024 * 1024  # free at the end of the heap
 
 
-def share_one_heap() -> bool:
+def keep_one_heap() -> bool:
     """Let all threads to come allocate from one heap; False where the C library is another one."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

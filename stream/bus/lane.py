@@ -45,9 +45,8 @@ __all__ = ["Assigned", "Batch", "Idle", "Lane", "LaneEvent", "LaneFacts", "LaneS
 logger = get_logger(__name__)
 
 FETCH_WAIT_MS = 100  # how long a fetch may wait for data, and so a revocation for a fetch
-RAW_LEAST_BYTES = (
-    1 << 20
-)  # that it waits for: a fetch costs time per model, however little it brings
+# What a fetch of raw records waits for: it costs time per model, however little it brings.
+RAW_LEAST_BYTES = 1 << 20
 FETCH_BYTES = 1 << 22  # of one partition at a time; a larger batch comes alone
 ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it

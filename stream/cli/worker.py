@@ -18,9 +18,9 @@ def worker(path: Path, loglevel: str, web_port: int | None) -> int:
 
     Example: driftline worker -c driftline.yaml
     """
-    from stream.heap import share_one_heap
+    from stream.heap import keep_one_heap
 
-    share_one_heap()  # before anything that starts threads is imported
+    keep_one_heap()  # before anything that starts threads is imported
     from dataclasses import replace
 
     from stream.app import run

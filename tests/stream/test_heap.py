@@ -10,10 +10,10 @@ import pytest
 
 PROGRAM = """
 import ctypes, os, sys, threading
-from stream.heap import share_one_heap
+from stream.heap import keep_one_heap
 
 if sys.argv[1] == "shared":
-    assert share_one_heap()
+    assert keep_one_heap()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.fdopen.restype = ctypes.c_void_p
