@@ -25,7 +25,6 @@ import orjson
 from benchmarks import backlog, workloads
 from benchmarks.measuring import Row, alone
 from benchmarks.processes import ROOT
-from benchmarks.traffic import BATCH
 from benchmarks.worker import OWN_TOPICS, write_reference
 from stream.broker import EmbeddedBroker, free_port
 from stream.errors import BusError
@@ -34,6 +33,7 @@ RATES = (100_000, 50_000, 25_000)  # events per second
 SESSION_S = 6
 WARM_S, STEADY_S = 12.0, 3.0
 KEEP_UP_WITHIN_S, RECOVER_WITHIN_S = 30.0, 90.0
+FOR_EVER_S = 86_400
 # What is read again: an open pane, its grace, and the ids of earlier panes. What is kept: windows
 # that may be revised, so that memory has grown all it will after some minutes.
 WINDOW = {
@@ -92,19 +92,18 @@ def configuration(folder: Path, bootstrap: str, topic: str, name: str, *, static
 
 def _recoveries(path: Path, rate: int, runs: int) -> list[float] | None:
     """Seconds of each recovery; None if there is nothing to recover to."""
-    enough = rate / BATCH  # messages of one second
     figures = []
     worker, port = start(path)
     try:
         for run in range(runs):
-            if not _keeps_up(port, enough):
+            if not _keeps_up(port, rate):
                 return None
             time.sleep(WARM_S)
             worker.kill()
             killed = time.monotonic()
             worker.wait()
             worker, port = start(path)
-            if not _until(lambda p=port: _lag(p) < enough, RECOVER_WITHIN_S):  # type: ignore[misc]
+            if not _until(lambda p=port: _lag(p) < rate, RECOVER_WITHIN_S):  # type: ignore[misc]
                 return None
             figures.append(time.monotonic() - killed)
             print(f"  recovery {run + 1} of {runs}: {figures[-1]:.1f} s", flush=True)
@@ -125,24 +124,24 @@ def start(path: Path) -> tuple[subprocess.Popen[bytes], int]:
 
 
 @contextlib.contextmanager
-def traffic_at(topic: str, bootstrap: str, rate: float) -> Iterator[None]:
+def traffic_at(topic: str, bootstrap: str, rate: float) -> Iterator[subprocess.Popen[bytes]]:
     """Traffic in a process of its own while the context lasts."""
-    words = ["benchmarks.traffic", bootstrap, topic, str(rate), "3600"]
+    words = ["benchmarks.traffic", bootstrap, topic, str(rate), str(FOR_EVER_S)]
     process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT)
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
 
 
-def _keeps_up(port: int, enough: float) -> bool:
+def _keeps_up(port: int, rate: int) -> bool:
     """Whether the lag falls below a second of traffic and stays there."""
     since = [0.0]
 
     def is_steady() -> bool:
         now = time.monotonic()
-        since[0] = (since[0] or now) if _lag(port) < enough else 0.0
+        since[0] = (since[0] or now) if _lag(port) < rate else 0.0
         return bool(since[0]) and now - since[0] >= STEADY_S
 
     return _until(is_steady, KEEP_UP_WITHIN_S)

@@ -18,34 +18,39 @@ import time
 import orjson
 
 from benchmarks import workloads
-from stream.bus.bulk import BulkPublisher
+from benchmarks.stamped import ID_MARK, TS_MARK, Batches, StampedPublisher
 from stream.bus.connection import Connection
 
 STEP_MS = 20  # between two bursts
 MOST = 20_000  # events of a burst: who is late goes on being on time
 SLICE_MS = 10_000
-HEAD = b'{"id":"l-%d-%d","model":"m%02d","version":"1","ts":%d,"latency_ms":%d'
+SLOW_MS, FAST_MS = 1_000, 10
+HEAD = b'{"id":"l-%d-%b","model":"m%02d","version":"1","ts":%b,"latency_ms":%d,'
 
 
-def tails(models: int) -> list[bytes]:
-    """What stands behind the head of an event, for a good many events."""
-    [events] = workloads.chunks(models * 100)
+def batches(models: int, run: int, latency_ms: int) -> Batches:
+    """Events of each model in turn; `run` tells their ids from another run's."""
+    [events] = workloads.chunks(workloads.CHUNK)
     keep = ("features", "prediction")
-    return [b"," + orjson.dumps({k: event[k] for k in keep})[1:] for event in events]
+    return Batches(
+        [
+            HEAD % (run, ID_MARK, at % models, TS_MARK, latency_ms)
+            + orjson.dumps({k: event[k] for k in keep})[1:]
+            for at, event in enumerate(events)
+        ]
+    )
 
 
 async def send(bootstrap: str, topic: str, rate: int, models: int, until_ms: int) -> None:
     """Publish until it is time."""
-    bodies, sent, started_ms = tails(models), 0, now_ms()
-    async with BulkPublisher(Connection(bootstrap), topic) as publisher:
+    run, sent = now_ms(), 0
+    slow, fast = (batches(models, run, ms) for ms in (SLOW_MS, FAST_MS))
+    started_ms = now_ms()
+    async with StampedPublisher(Connection(bootstrap), topic) as publisher:
         while (at_ms := now_ms()) < until_ms:
             due = min(MOST, (at_ms - started_ms) * rate // 1000 - sent)
-            slow = 1_000 if at_ms // SLICE_MS % 2 else 10
-            heads = (
-                HEAD % (started_ms, i, i % models, at_ms, slow) for i in range(sent, sent + due)
-            )
-            values = (head + bodies[i % len(bodies)] for i, head in enumerate(heads, sent))
-            await publisher.publish((b"%d" % i, value) for i, value in enumerate(values))
+            source = slow if at_ms // SLICE_MS % 2 else fast
+            await publisher.publish(source, sent, due, at_ms)
             await publisher.flush()
             sent += due
             await asyncio.sleep(max(0.0, STEP_MS - (now_ms() - at_ms)) / 1000)

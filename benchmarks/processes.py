@@ -87,7 +87,7 @@ class Running:
 
     def counted(self) -> int:
         """Events so far."""
-        return _counted(self._port, self._program.counter)
+        return counted(self._port, self._program.counter)
 
     def until_done(self) -> float:
         """CPU seconds when every window is judged. Raises BusError as `_until`."""
@@ -99,7 +99,7 @@ class Running:
         while time.monotonic() < self._deadline:
             if self._process.poll() is not None:
                 raise BusError(f"it ended with code {self._process.returncode}: {self._said()}")
-            events = _counted(self._port, counter)
+            events = counted(self._port, counter)
             if events >= target:
                 return Sample(events, cpu_seconds(self._process.pid))
             time.sleep(pause_s)
@@ -152,7 +152,7 @@ def events_per_cpu_second(program: Program, target: int, log: Path) -> float:
     return (last.events - first.events) / max(done_cpu_s - first.cpu_s, 0.01)
 
 
-def _counted(port: int, counter: str) -> int:
+def counted(port: int, counter: str) -> int:
     """Events so far; 0 while nobody answers."""
     lines = _metrics(port)
     return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counter)))
