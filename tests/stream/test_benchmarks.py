@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import orjson
 import pytest
+from aiokafka.record.memory_records import MemoryRecords
 
-from benchmarks import measuring, report, run, turns, worker, workloads
+from benchmarks import measuring, report, run, stamped, turns, worker, workloads
 from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.specs import LimitSpec
 from stream.errors import BusError, FormatError, SetupError
@@ -122,3 +124,23 @@ def test_a_window_is_waited_for_only_if_its_grace_has_passed(events: int, window
     # 100,000 events a second, windows of ten seconds, five of grace, two of slack
     assert worker.windows_of(events) == windows
     assert worker.windows_of(events // 10, worker.backlog.SPARSE) == windows
+
+
+@pytest.mark.parametrize("n", [1, 400])
+def test_a_stamped_batch_is_one_that_aiokafka_reads(n: int) -> None:
+    mark = stamped.ID_MARK.decode(), stamped.TS_MARK.decode()
+    events = [b'{"id":"e-%b","ts":%b,"at":%d}' % (*map(str.encode, mark), i) for i in range(800)]
+    batches = stamped.Batches(events)
+    for begin, first in ((0, 999_999_999_998 - n), (400, 5), (0, 0)):
+        batch = MemoryRecords(batches.take(first, n, 1_790_000_000_123 + first)).next_batch()
+        assert batch.validate_crc()
+        found = [(record.offset, orjson.loads(record.value)) for record in batch]
+        assert found == [
+            (i, {"id": f"e-{first + i:012d}", "ts": 1_790_000_000_123 + first, "at": begin + i})
+            for i in range(n)
+        ]
+
+
+def test_what_cannot_be_stamped_is_refused() -> None:
+    with pytest.raises(ValueError, match="each event needs one id with ID_MARK"):
+        stamped.Batches([b'{"id":"e","ts":1}'] * 400)
