@@ -33,8 +33,8 @@ check: $(PACKAGES) ## lint, format, types, house tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/house
 
-fuzz: $(PACKAGES) ## a million changed messages and millions of floats through the scanner; many minutes
-	$(BIN)/python -m pytest -m fuzz $(ARGS) tests/stream/detect tests/kernels
+fuzz: $(PACKAGES) ## a million changed messages, a million changed fetches, millions of floats; many minutes
+	$(BIN)/python -m pytest -m fuzz $(ARGS) tests/broker tests/stream/detect tests/kernels
 
 bench: $(PACKAGES) $(KAFKA) ## all benchmarks; writes the tables of benchmarks/README.md
 	$(BIN)/python -m benchmarks.run $(ARGS)

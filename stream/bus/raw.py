@@ -41,6 +41,7 @@ ENOUGH_BYTES = 32 * 1024 * 1024  # unpacked; what is left is fetched again
 # timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH, _LENGTH_AT = struct.Struct(">i"), 8  # in every format, as the next
+_LOG_OVERHEAD = _LENGTH_AT + _LENGTH.size  # what the length does not count
 _MAGIC_AT = 16
 _CRC_FROM = 21  # the checksum is of everything from the attributes on
 _CODEC, _SNAPPY, _IS_APPEND_TIME, _IS_CONTROL = 0x07, 2, 0x08, 0x20
@@ -116,7 +117,7 @@ class _MemoryRecords:
         if len(self.raw) <= _MAGIC_AT:
             return False
         length: int = _LENGTH.unpack_from(self.raw, _LENGTH_AT)[0]
-        return _MAGIC_AT < length <= len(self.raw) - _LENGTH_AT - _LENGTH.size
+        return _MAGIC_AT < length <= len(self.raw) - _LOG_OVERHEAD
 
     def _read(self) -> Any:
         if self._own is None:
@@ -163,23 +164,22 @@ def read_batches(
     batches: list[tuple[int, int, int, int, int, bool]] = []
     bombs, plain = [], []
     at, unpacked, next_offset = 0, 0, first_offset
-    while len(raw) - at > _MAGIC_AT and unpacked < ENOUGH_BYTES:
-        if raw[at + _MAGIC_AT] != 2:
-            raise _Unusual
-        if len(raw) - at < _HEADER.size:
-            break
-        offset, length, _, _, crc, attributes, last, first_ms, most_ms, *_, count = (
-            _HEADER.unpack_from(raw, at)
-        )
-        begin, end = at + _HEADER.size, at + 12 + length
-        if end < begin or count < 0:
-            raise _Unusual
+    while len(raw) - at >= _LOG_OVERHEAD and unpacked < ENOUGH_BYTES:
+        length = _LENGTH.unpack_from(raw, at + _LENGTH_AT)[0]
+        begin, end = at + _HEADER.size, at + _LOG_OVERHEAD + length
         if end > len(raw):
             break  # the rest comes with the next fetch
+        if end < begin or raw[at + _MAGIC_AT] != 2:
+            raise _Unusual
+        offset, _, _, _, crc, attributes, last, first_ms, most_ms, *_, count = _HEADER.unpack_from(
+            raw, at
+        )
+        if offset + last < next_offset or count < 0 or (at and offset < next_offset):
+            raise _Unusual  # nothing of what was asked for, or not in order
         if check_crcs and crc32c(bytes(raw[at + _CRC_FROM : end])) != crc:
             raise _Unusual
         at, next_offset = end, offset + last + 1
-        if attributes & _IS_CONTROL or next_offset <= first_offset:
+        if attributes & _IS_CONTROL:
             continue
         is_append_time = bool(attributes & _IS_APPEND_TIME)
         time_ms = most_ms if is_append_time else first_ms
@@ -194,7 +194,7 @@ def read_batches(
         batches.append((begin, end, count, offset, time_ms, is_append_time))
     table = np.array(batches, np.int64).reshape(-1, 6)
     block = _walked(tp, _buffer(raw, unpacked, table, plain), table, first_offset)
-    return Fetched(block, tuple(bombs), max(next_offset, first_offset))
+    return Fetched(block, tuple(bombs), next_offset)
 
 
 def _unpack(piece: bytes | memoryview, kind: int, at: int) -> int:
@@ -238,6 +238,10 @@ def _walked(
         raise _Unusual
     starts, ends, offsets, times = (np.empty(n, np.int64) for _ in range(4))
     if kernel.walk(data, table, starts, ends, offsets, times) != n:
+        raise _Unusual
+    filled = table[table[:, 2] > 0]
+    firsts = np.cumsum(filled[:, 2]) - filled[:, 2]
+    if (offsets[firsts] < filled[:, 3]).any():  # before its batch
         raise _Unusual
     if n and offsets[0] < first_offset:  # a batch comes whole, whatever its offset was asked for
         wanted = int(np.searchsorted(offsets, first_offset))
