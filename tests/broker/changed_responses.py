@@ -1,4 +1,4 @@
-"""Changed responses: a seed in, record batches of fetches as brokers send them, or never would, out.
+"""Changed responses: a seed in, record batches as brokers send them, or never would, out.
 
 In    a seed
 Out   without end: the bytes of one partition's part of a response, where the fetch began, and which
