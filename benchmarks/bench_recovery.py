@@ -65,8 +65,10 @@ def _at(rate: int, bootstrap: str, folder: Path, runs: int) -> list[Row] | None:
     found = []
     for kind, static in (("kill9", False), ("kill9_static_member", True)):
         path = configuration(folder, bootstrap, topic, kind.replace("_", "-"), static=static)
-        with traffic_at(topic, bootstrap, rate):
+        with traffic_at(topic, bootstrap, rate) as publisher:
             figures = _recoveries(path, rate, runs)
+            if publisher.poll() is not None:
+                raise BusError(f"the publisher ended with code {publisher.returncode}")
         if figures is None:
             print(f"  {rate:,} events/s are too many here", flush=True)
             return None

@@ -34,6 +34,7 @@ SIZE = 400  # events of a batch at most
 ID_MARK, TS_MARK = b"#" * 12, b"1" + b"#" * 12  # the first is in quotes, the second is a number
 IN_FLIGHT = 4  # requests sent and not acknowledged yet
 ACKNOWLEDGED_MS = 30_000
+TRIES, PAUSE_S = 50, 0.1
 
 _HEADER_BYTES, _LENGTH_AT, _CRC_AT, _CRC_FROM = 61, 8, 17, 21
 _LZ4, _FAST = 3, 1  # as librdkafka and Java do; aiokafka's 9 costs five times as much
@@ -144,12 +145,18 @@ class StampedPublisher:
         await self._wait(0)
 
     async def _send(self, parts: list[tuple[int, bytes]]) -> None:
-        request = ProduceRequest(None, -1, ACKNOWLEDGED_MS, [(self._topic, parts)])
-        answer = await self._client.send(self._node, request)
-        for _, partitions in answer.topics:
-            for partition, code, *_ in partitions:
-                if code:
-                    raise BusError(f"{self._topic}/{partition}: {for_code(code).__name__}")
+        for _ in range(TRIES):
+            request = ProduceRequest(None, -1, ACKNOWLEDGED_MS, [(self._topic, parts)])
+            answer = await self._client.send(self._node, request)
+            codes = {partition: code for _, some in answer.topics for partition, code, *_ in some}
+            parts = [part for part in parts if codes[part[0]]]
+            if not parts:
+                return
+            error = for_code(codes[parts[0][0]])
+            if not error.retriable:
+                break
+            await asyncio.sleep(PAUSE_S)  # a topic that is new has no leader for a moment
+        raise BusError(f"{self._topic}/{parts[0][0]}: {error.__name__}")
 
     async def _wait(self, most: int) -> None:
         while len(self._sent) > most:
