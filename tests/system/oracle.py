@@ -52,6 +52,7 @@ class Times:
     grace_ms: int = 10_000
     revise_for_ms: int = 600_000
     max_ahead_ms: int = 300_000
+    duplicates_for_ms: int = 60_000
     lengths_ms: tuple[int, ...] = (60_000, 30_000)
     segments: tuple[str, ...] = ("region",)
     max_message_bytes: int = 1_048_576
@@ -100,7 +101,7 @@ class _Oracle:
         self._times = times
         self._watermarks: dict[int, int] = {}
         self._windows: dict[Key, Tally] = defaultdict(Tally)
-        self._seen: set[tuple[int, str, str, int, str]] = set()
+        self._seen: set[tuple[int, str, str, int, int, str]] = set()
         self._refused: Counter[tuple[int, int, str]] = Counter()
         self._counted = self._duplicates = 0
 
@@ -130,14 +131,17 @@ class _Oracle:
         )
         pane = ts // times.pane_ms
         pane_end = (pane + 1) * times.pane_ms
-        is_late = pane_end <= before
-        if is_late and before - pane_end >= times.revise_for_ms:
+        late_panes = (before - pane_end) // times.pane_ms + 1 if pane_end <= before else 0
+        if late_panes and before - pane_end >= times.revise_for_ms:
             return "too_late"
-        self._count(event, pane, is_late, message.partition)
+        self._count(event, pane, late_panes, message.partition)
         return None
 
-    def _count(self, event: dict[str, Any], pane: int, is_late: bool, partition: int) -> None:
-        name = (partition, event["model"], event["version"], pane, event["id"])
+    def _count(self, event: dict[str, Any], pane: int, late_panes: int, partition: int) -> None:
+        """What comes later than `duplicates_for` is compared with what came as late as itself."""
+        times, is_late = self._times, late_panes > 0
+        roll = late_panes if late_panes > times.duplicates_for_ms // times.pane_ms else 0
+        name = (partition, event["model"], event["version"], pane, roll, event["id"])
         is_again = name in self._seen
         self._seen.add(name)
         self._counted += not is_again
