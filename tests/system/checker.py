@@ -23,7 +23,6 @@ from typing import Any
 from tests.system.oracle import Expected, Key, Tally
 
 MOST_LINES = 12
-JUDGED_LATE = "came after their window was final"
 OTHERS = ("too_far_ahead", "too_late")
 
 

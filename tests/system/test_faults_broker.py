@@ -35,12 +35,6 @@ def arena(tmp_path: Path, mine: EmbeddedBroker, topic_prefix: str) -> Arena:
     return Arena(tmp_path, mine.bootstrap, topic_prefix)
 
 
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
-
-
 def killed_for(arena: Arena, feed: Feed, mine: EmbeddedBroker, seconds: float) -> None:
     """The broker is killed under load and comes back on its data; the worker stays."""
     with arena.worker("stays") as worker:

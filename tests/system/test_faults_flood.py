@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from stream.broker import EmbeddedBroker
-from tests.conftest import SeededGenerator
 from tests.kafka_fixture import wait_until
 from tests.system.arena import BODY, Arena
 from tests.system.checker import last_revisions, violations
@@ -19,12 +18,6 @@ from tests.system.feed import Feed, Sent, event
 from tests.worker_process import MOST_RSS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
 
 
 def flood() -> Iterator[Sent]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from stream.broker import EmbeddedBroker, free_port
-from tests.conftest import SeededGenerator
 from tests.system.arena import Arena, pause
 from tests.system.feed import Feed
 from tests.system.proxy import Proxy
@@ -46,12 +45,6 @@ def proxy(ports: tuple[int, int]) -> Iterator[Proxy]:
 def arena(tmp_path: Path, mine: EmbeddedBroker, topic_prefix: str) -> Arena:
     """Topics of this test's own; the feed and the oracle use the direct way."""
     return Arena(tmp_path, mine.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
 
 
 def spoiled(arena: Arena, feed: Feed, proxy: Proxy, mode: str, seconds: float) -> None:

@@ -23,18 +23,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 IDLE_TIMES = Times(judges_lateness=False)
 
 
-@pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
-
-
 def test_a_thousand_poison_pills_in_a_row(arena: Arena, feed: Feed) -> None:
     arena.publish(feed.take(5_000))
     arena.publish((0, POISON[at % len(POISON)]) for at in range(1_000))
@@ -145,8 +133,8 @@ def test_aborted_transactions_are_not_counted_and_holes_are_passed(
                 await producer.commit_transaction()
         await producer.stop()
 
-    with arena.worker("killed", failpoints="ingest.after-send=kill@10") as killed:
-        asyncio.run(publish())
+    with arena.worker("killed", failpoints="ingest.after-send=kill@4") as killed:
+        asyncio.run(publish())  # a fetch of each partition at least, however fast this is
         assert killed.exit_code() == -9
     with arena.worker("last"):
         arena.finish(feed, what="60 transactions, a third aborted")

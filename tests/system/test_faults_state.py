@@ -38,18 +38,6 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
 
 
 @pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def cluster(broker: EmbeddedBroker) -> Cluster:
-    """The shared broker, to be administered."""
-    return Cluster(broker.bootstrap)
-
-
-@pytest.fixture
 def feed(rng: SeededGenerator) -> Feed:
     """Trouble of every kind, and a window every few thousand messages."""
     return Feed(rng.seed, per_second=100)

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from stream.broker import EmbeddedBroker
-from tests.conftest import SeededGenerator
 from tests.kafka_fixture import wait_until
 from tests.system.arena import Arena, pause
 from tests.system.feed import Feed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
-
-
-@pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "idle"])

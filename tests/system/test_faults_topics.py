@@ -9,7 +9,6 @@ import pytest
 
 from stream.broker import EmbeddedBroker
 from stream.bus.topics import CONFIGS
-from tests.conftest import SeededGenerator
 from tests.kafka_fixture import wait_until
 from tests.system.arena import Arena, pause
 from tests.system.cluster import Cluster
@@ -17,24 +16,6 @@ from tests.system.feed import Feed
 from tests.worker_process import create_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
-
-
-@pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def cluster(broker: EmbeddedBroker) -> Cluster:
-    """The shared broker, to be administered."""
-    return Cluster(broker.bootstrap)
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
 
 
 @pytest.mark.parametrize("logical", ["alerts", "dead-letters", "windows", "partials"])

@@ -7,11 +7,9 @@ it again.
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
-from stream.broker import EmbeddedBroker
 from tests.conftest import SeededGenerator
 from tests.kafka_fixture import wait_until
 from tests.system.arena import CHUNK, Arena, pause
@@ -34,18 +32,6 @@ STEPS = (
     "state.after=kill@2",
     "producer.middle=kill@14",
 )
-
-
-@pytest.fixture
-def arena(tmp_path: Path, broker: EmbeddedBroker, topic_prefix: str) -> Arena:
-    """Topics of this test's own on the shared broker."""
-    return Arena(tmp_path, broker.bootstrap, topic_prefix)
-
-
-@pytest.fixture
-def feed(rng: SeededGenerator) -> Feed:
-    """Trouble of every kind."""
-    return Feed(rng.seed)
 
 
 @pytest.fixture
