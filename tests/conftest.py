@@ -1,7 +1,7 @@
 """Fixtures of all tests: seeded randomness, and hypothesis without surprises.
 
 In    DRIFTLINE_SEED, a number: another seed than the usual one
-Out   rng; the hypothesis profile "driftline", the same examples in every run
+Out   the seed, in the header; rng; the hypothesis profile "driftline", the same in every run
 Not   builders of one subject (they stand beside its tests)
 """
 
@@ -24,6 +24,11 @@ hypothesis.settings.register_profile(
     max_examples=100 if IS_COMPILED else 20,
 )
 hypothesis.settings.load_profile("driftline")
+
+
+def pytest_report_header() -> str:
+    """By which seed this run can be had again."""
+    return f"DRIFTLINE_SEED: {os.environ.get('DRIFTLINE_SEED', 'of each test the crc32 of its id')}"
 
 
 class SeededGenerator(np.random.Generator):
