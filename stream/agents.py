@@ -108,6 +108,7 @@ class IngestAgent:
                     event.partitions,
                     next_offset=event.offset,
                     progress=progress,
+                    beat=event.tenure,
                 )
                 # What was read before it was deleted is not lost, only not read again.
                 lost = min(event.lost, max(0, event.offset - progress.read_to))

@@ -160,9 +160,13 @@ def partial(
     )
 
 
-def marker(second: float, *, source: int = 0, sources: int = 1, is_idle: bool = False) -> Marker:
+def marker(
+    second: float, *, source: int = 0, sources: int = 1, is_idle: bool = False, beat: int = 0
+) -> Marker:
     """How far a source partition has come."""
-    return Marker(source=source, sources=sources, watermark_ms=at(second), is_idle=is_idle)
+    return Marker(
+        source=source, sources=sources, watermark_ms=at(second), is_idle=is_idle, beat=beat
+    )
 
 
 def by_key(intakes: Iterable[Intake]) -> dict[tuple[Stream, int, int, int], bytes]:

@@ -21,6 +21,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from secrets import randbits
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -52,6 +53,7 @@ ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it
 STOP_WAIT_S = 5.0  # the same when the worker stops
 CLOSE_WAIT_S = 1.0  # for a connection to end
+TENURE_BITS = 52  # a generation would not do: a static member comes back in the same one
 REBALANCE_MS = 30_000  # for every member to give up its partitions
 
 
@@ -232,7 +234,7 @@ class Lane(Service):
             now_ms = self._clock.monotonic_ms()
             for tp, start in starts.items():
                 consumer.seek(tp, start.offset)
-                told = Assigned(tp.partition, len(known), *start)
+                told = Assigned(tp.partition, len(known), *start, tenure=randbits(TENURE_BITS))
                 self._held[tp.partition] = _Held(
                     told, self._generation, now_ms, now_ms, start.offset
                 )

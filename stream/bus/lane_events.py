@@ -20,6 +20,7 @@ class Assigned(NamedTuple):
 
     metadata  what was committed with the offset; "" if nothing was
     lost      records before the offset that were deleted before anybody read them
+    tenure    a number that is near to none of any other time that a worker had the partition
     """
 
     partition: int
@@ -27,6 +28,7 @@ class Assigned(NamedTuple):
     offset: int
     metadata: str
     lost: int = 0
+    tenure: int = 0
 
 
 class Batch(NamedTuple):

@@ -52,6 +52,7 @@ class Detector:
         *,
         next_offset: int = 0,
         progress: Progress | None = None,
+        beat: int = 0,
     ) -> Ingestor:
         """The ingest side of one of the source topic's partitions, from next_offset on."""
         return Ingestor(
@@ -61,6 +62,7 @@ class Detector:
             partitions=partitions,
             next_offset=next_offset,
             progress=progress,
+            beat=beat,
         )
 
     def judge(

@@ -81,7 +81,8 @@ class Marker:
     sources  how many partitions the source topic has
     is_idle  nothing comes at present: do not wait for this partition; all that it had to say some
              time after the marker before was acknowledged has been sent
-    beat     another one than that of the marker before, so that a copy is known as one
+    beat     one more than that of its sender's marker before; others who send for this partition
+             count elsewhere, so that a copy is known as one, and an overtaken owner as another
     """
 
     source: int

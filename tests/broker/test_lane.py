@@ -112,7 +112,7 @@ async def offsets_seen(committed: int) -> tuple[Channel, list[int]]:
 
 def test_a_fetch_that_returns_during_assignment_is_not_delivered_twice() -> None:
     channel, offsets = asyncio.run(offsets_seen(4))
-    assert channel.sent[0] == Assigned(0, 1, 4, "m")
+    assert channel.sent[0][:4] == (0, 1, 4, "m")
     assert offsets == [4, 5, 6, 7, 8, 9]
 
 
@@ -168,6 +168,17 @@ async def assigned_lane(committed: int = 0) -> tuple[Lane, Consumer, Channel]:
     return made, consumer, channel
 
 
+def test_each_time_a_worker_has_a_partition_is_told_apart() -> None:
+    #   or a judge would take the markers of one for the continuation of another's
+    async def work() -> list[int]:
+        made, _, channel = await assigned_lane()
+        await made.assign({TP})
+        return [assigned.tenure for assigned in channel.sent]
+
+    first, second = asyncio.run(work())
+    assert abs(first - second) > 1_000_000
+
+
 def test_a_commit_is_accepted_from_the_agent_that_has_the_partition() -> None:
     async def work() -> tuple[bool, list[int]]:
         made, consumer, _ = await assigned_lane()
@@ -216,9 +227,9 @@ def test_a_broker_that_does_not_know_yet_is_asked_again(monkeypatch: Any) -> Non
         admin.may_answer.set()
         made, _, channel = lane(admin)
         await made.assign({TP})
-        return channel.sent
+        return [assigned[:4] for assigned in channel.sent]
 
-    assert asyncio.run(work()) == [Assigned(0, 1, 4, "m")]
+    assert asyncio.run(work()) == [(0, 1, 4, "m")]
 
 
 def test_records_deleted_before_they_were_read_are_counted(caplog: Any) -> None:
@@ -228,10 +239,10 @@ def test_records_deleted_before_they_were_read_are_counted(caplog: Any) -> None:
         made, consumer, channel = lane(admin)
         consumer.beginning = 5
         await made.assign({TP})
-        return channel.sent, consumer.at
+        return [assigned[:5] for assigned in channel.sent], consumer.at
 
     with caplog.at_level(logging.ERROR):
-        assert asyncio.run(work()) == ([Assigned(0, 1, 5, "m", 3)], 5)
+        assert asyncio.run(work()) == ([(0, 1, 5, "m", 3)], 5)
     assert "3 records were deleted before they were read" in caplog.text
 
 
@@ -261,9 +272,9 @@ def test_partitions_that_come_while_the_worker_stops_are_left_alone() -> None:
 def test_a_topic_made_anew_is_read_from_its_beginning() -> None:
     async def work() -> list[Any]:
         _, _, channel = await assigned_lane(99)
-        return channel.sent
+        return [assigned[:4] for assigned in channel.sent]
 
-    assert asyncio.run(work()) == [Assigned(0, 1, 0, "")]
+    assert asyncio.run(work()) == [(0, 1, 0, "")]
 
 
 def test_a_topic_made_anew_while_it_is_read_ends_the_worker() -> None:

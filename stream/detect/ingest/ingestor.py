@@ -126,7 +126,10 @@ class Sketchbook:
 
 
 class Ingestor:
-    """The ingest side of one source partition."""
+    """The ingest side of one source partition.
+
+    beat  markers count on from here; another owner of the partition counts elsewhere
+    """
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class Ingestor:
         partitions: int,
         next_offset: int = 0,
         progress: Progress | None = None,
+        beat: int = 0,
     ) -> None:
         self._spec = spec
         self._sketchbook = sketchbook
@@ -149,7 +153,7 @@ class Ingestor:
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
         self._was_idle = False
-        self._beat = 0
+        self._beat = beat
         self._silent_ms, self._silent_from_ms = 0, NEVER_MS
 
     @property

@@ -9,7 +9,9 @@ idle source has no say in it, but must have nothing left to read: records reach 
 far ahead, in a replay by days of event time within a second. So it vouches. An idle marker says
 that its partition was read to the end, and all of it sent, some time after the marker before it was
 acknowledged (bus/lane.py sees to that). Hence what the others had told by the marker before is
-behind everything that this source still has to say, if publishers write in order.
+behind everything that this source still has to say, if publishers write in order. The marker
+before is its sender's own: what an overtaken owner found, and tells when it wakes up, says nothing
+about the time since its successor's last.
 
     offset   5         6          7           8          9
     S0       60        120                    180
@@ -32,7 +34,7 @@ class Heard:
 
     marker      its last
     seen_ms     how far all had come, idle ones left out, when it came
-    vouched_ms  the same of the marker before
+    vouched_ms  the same of its sender's marker before
     """
 
     marker: Marker
@@ -82,7 +84,10 @@ class Sources:
         """
         known = self._heard.get(marker.source)
         if known is None or not _is_old(marker, known.marker):
-            vouched_ms = known.seen_ms if known else NEVER_MS
+            vouched_ms = NEVER_MS
+            if known is not None:
+                is_next = marker.beat == known.marker.beat + 1
+                vouched_ms = known.seen_ms if is_next else known.vouched_ms
             if marker.watermark_ms == -NEVER_MS:  # the end of a log that was recorded
                 vouched_ms = marker.watermark_ms
             self._heard[marker.source] = Heard(marker)

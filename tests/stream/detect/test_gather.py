@@ -84,16 +84,19 @@ def test_nothing_is_due_before_every_source_has_spoken() -> None:
 
 def test_an_idle_source_is_not_waited_for() -> None:
     told = Told()
-    idle = marker(10, source=1, sources=2, is_idle=True)
-    assert told.give(partial(10), marker(60, source=0, sources=2), idle) == []
-    assert told.give(idle) == [(0, 1, 0, 1)]  # now it has looked since
+    first, second = (marker(10, source=1, sources=2, is_idle=True, beat=n) for n in (1, 2))
+    assert told.give(partial(10), marker(60, source=0, sources=2), first) == []
+    assert told.give(second) == [(0, 1, 0, 1)]  # now it has looked since
 
 
 def test_when_all_sources_are_idle_the_one_furthest_ahead_counts() -> None:
     told = Told()
-    idle = [marker(s, source=i, sources=2, is_idle=True) for i, s in enumerate((60, 10))]
-    assert told.give(partial(10), *idle) == []
-    assert told.give(*idle) == [(0, 1, 0, 1)]
+    first, second = (
+        [marker(s, source=i, sources=2, is_idle=True, beat=n) for i, s in enumerate((60, 10))]
+        for n in (1, 2)
+    )
+    assert told.give(partial(10), *first) == []
+    assert told.give(*second) == [(0, 1, 0, 1)]
 
 
 def test_an_idle_source_that_is_back_is_waited_for_again() -> None:
@@ -225,9 +228,9 @@ def test_a_final_part_that_is_sent_again_after_a_crash_is_no_orphan() -> None:
 def test_the_watermark_stays_when_an_idle_source_returns_with_an_older_one() -> None:
     #   S0 at 130, S1 idle at 10: everything up to 130 is due; then S1 sends for 70 all the same
     told = Told()
-    idle = marker(10, source=1, sources=2, is_idle=True)
-    told.give(*both(10), idle)
-    told.give(partial(70, n=3), marker(130, source=0, sources=2), idle, idle)
+    idle = [marker(10, source=1, sources=2, is_idle=True, beat=n) for n in (1, 2, 3)]
+    told.give(*both(10), idle[0])
+    told.give(partial(70, n=3), marker(130, source=0, sources=2), *idle[1:])
     late = partial(70, n=2, source=1)
     assert told.give(late, marker(75, source=1, sources=2)) == [(60, 1, 1, 5)]
     assert told.gather.watermark_ms == at(130)

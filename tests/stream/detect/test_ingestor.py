@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream.detect.detector import Detector
 from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbook
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.partials import Partial, pack
@@ -143,6 +144,12 @@ def test_no_marker_is_the_same_as_the_one_before() -> None:
     feed(worker, event(20))
     markers = [worker.idle(0).marker for _ in range(3)]
     assert len(set(markers)) == 3
+
+
+def test_markers_are_counted_on_from_what_the_owner_was_given() -> None:
+    worker = Detector(spec(), no_reference).ingestor(0, 1, beat=7_000)
+    markers = [feed(worker, event(20)).marker, worker.idle(0).marker, worker.idle(0).marker]
+    assert [marker.beat for marker in markers if marker] == [7_001, 7_002, 7_003]
 
 
 def test_what_was_sent_in_silence_is_not_sent_again_when_its_time_comes() -> None:

@@ -1,10 +1,12 @@
 """Sources: a partition that is idle is not waited for, once it cannot know better.
 
 Numbers are seconds; `idle(1)` is an idle marker of source 1, which vouches for what was told before
-the marker before it.
+the marker before it, if `owner` sent that too.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from stream.detect.judge.sources import Heard, Sources
 from stream.detect.partials import Marker
@@ -18,19 +20,20 @@ class Told:
 
     def __init__(self, sources: int = 2) -> None:
         self._n, self.sources = sources, Sources({})
-        self._beats = 0
+        self._beats = Counter[tuple[int, int]]()
 
-    def active(self, source: int, second: int) -> int:
-        return self._hear(source, second, is_idle=False)
+    def active(self, source: int, second: int, owner: int = 0) -> int:
+        return self._hear(source, second, owner, is_idle=False)
 
-    def idle(self, source: int, second: int = NEVER) -> int:
-        return self._hear(source, second, is_idle=True)
+    def idle(self, source: int, second: int = NEVER, owner: int = 0) -> int:
+        return self._hear(source, second, owner, is_idle=True)
 
-    def _hear(self, source: int, second: int, *, is_idle: bool) -> int:
-        self._beats += 1
+    def _hear(self, source: int, second: int, owner: int, *, is_idle: bool) -> int:
+        self._beats[source, owner] += 1
+        beat = self._beats[source, owner] + 1_000 * owner
         at_ms = {NEVER: NEVER_MS, -NEVER: -NEVER_MS}.get(second, second * 1000)
         self.last = Marker(
-            source=source, sources=self._n, watermark_ms=at_ms, is_idle=is_idle, beat=self._beats
+            source=source, sources=self._n, watermark_ms=at_ms, is_idle=is_idle, beat=beat
         )
         heard_ms = self.sources.hear(self.last)
         return {NEVER_MS: NEVER, -NEVER_MS: -NEVER}.get(heard_ms, heard_ms // 1000)
@@ -80,6 +83,28 @@ def test_a_source_whose_worker_is_gone_vouches_for_nothing_new() -> None:
     for _ in range(3):
         told.idle(1, 60)
     assert [told.active(0, second) for second in (120, 180, 86_400)] == [60, 60, 60]
+
+
+def test_an_owner_vouches_from_its_own_last_marker_on_not_from_that_of_another() -> None:
+    told = Told()
+    told.active(0, 60)
+    told.idle(1, 10)
+    assert told.idle(1, 10) == 60
+    #   the owner of S1 asks where the log ends, and is halted; so is the next one; S0 goes on
+    told.active(0, 86_400)
+    assert told.idle(1, 10, owner=1) == 60
+    assert told.idle(1, 10) == 60, "what it found is older than what its successor told"
+    assert told.idle(1, 10, owner=1) == 60, "so is what this one found"
+    assert told.idle(1, 10, owner=1) == 86_400
+
+
+def test_an_overtaken_owner_that_looks_again_is_right() -> None:
+    told = Told()
+    told.active(0, 60)
+    told.idle(1, 10, owner=1)
+    told.idle(1, 10)
+    told.active(0, 120)
+    assert told.idle(1, 10) == 60, "where the log ended after S0 was at 60, whoever asked"
 
 
 def test_when_all_are_idle_the_furthest_counts_once_all_others_vouch() -> None:

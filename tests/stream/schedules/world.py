@@ -38,7 +38,7 @@ BAD = (
     b'{"id":"a","model":"m","ts":"soon"}', b"[]",
 )  # fmt: skip
 ACTIONS = {
-    "publish": 30, "ingest": 40, "commit": 6, "idle": 10, "assign": 5, "kill": 2,
+    "publish": 30, "ingest": 40, "commit": 6, "idle": 10, "assign": 5, "halt": 4, "kill": 2,
     "judge": 30, "save": 16, "unseat": 12,
 }  # fmt: skip
 
@@ -59,6 +59,7 @@ class Holder:
     generation: int
     position: int
     ingestor: Ingestor
+    untold: Intake | None = None  # a silence it has found and not told yet
 
 
 @dataclass(slots=True)
@@ -136,13 +137,13 @@ class World:
         self.partials = Topic.of(chance.choice((1, 2)))
         self.now_ms, self._serial = START_MS + chance.randrange(PANE_MS), 0
         self._pace = chance.choice((1, 1, 40))  # of event time
-        self.reached_ms = NEVER  # the furthest that any partition was published or told to
+        self.reached_ms = NEVER  # the furthest any partition was published to, or found silent
         self.reached: list[list[int]] = [[] for _ in range(sources)]  # as each record came
-        self.is_misled = False  # a worker took for idle what was not
         self.dead: list[tuple[int, DeadLetter]] = []
         self.quiet = Detector(self.spec, _no_reference)  # of nobody whom anything befalls
         self.bench = Bench(self.partials.partitions, self.quiet)
         self._detectors: dict[int, Detector] = {}
+        self._tenures = 0
         for partition in range(sources):
             self._assign(partition, chance)
 
@@ -209,6 +210,7 @@ class World:
             self._commit(holder)
 
     def _ingest(self, holder: Holder, records: list[Record], fatal: random.Random | None) -> None:
+        self._tell_silence(holder)
         offsets = range(holder.position, holder.position + len(records))
         values, arrivals = [r.value for r in records], [r.arrival_ms for r in records]
         holder.position += len(records)
@@ -237,24 +239,33 @@ class World:
             self._kill(holder.worker)
 
     def _idle_somewhere(self, chance: random.Random) -> None:
+        """A worker tells of a silence, and looks for the next; much may happen in between."""
         holder = self._any_holder(chance)
         if holder is None:
-            return
-        is_read = holder.position == len(self.ingest.topic.partitions[holder.partition])
-        is_late = holder in self.ingest.zombies  # it may have looked long ago
-        self.is_misled |= is_late and not is_read
-        if not (is_late or is_read):
             return
         elapsed_ms = chance.choice((100, 1_000, 2_500))
         for _ in range(chance.choice((1, 3))):
             fatal = chance if chance.random() < 0.1 else None
-            self.now_ms += elapsed_ms
-            self._idle(holder, elapsed_ms, fatal)
+            self._tell_silence(holder, fatal)
             if fatal is not None:
                 return
+            self._look(holder, elapsed_ms)
+        if chance.random() < 0.5:
+            self._tell_silence(holder)
 
-    def _idle(self, holder: Holder, elapsed_ms: int, fatal: random.Random | None) -> None:
-        self._send(holder, holder.ingestor.idle(elapsed_ms), fatal)
+    def _look(self, holder: Holder, elapsed_ms: int) -> None:
+        """Is the partition read to its end? The lane asks when the agent is done with the last."""
+        if holder.position < len(self.ingest.topic.partitions[holder.partition]):
+            return
+        self.now_ms += elapsed_ms
+        found = holder.untold = holder.ingestor.idle(elapsed_ms)
+        assert found.marker is not None
+        self.reached_ms = max(self.reached_ms, found.marker.watermark_ms)
+
+    def _tell_silence(self, holder: Holder, fatal: random.Random | None = None) -> None:
+        untold, holder.untold = holder.untold, None
+        if untold is not None or fatal is not None:
+            self._send(holder, untold or Intake(), fatal)
 
     def _commit_somewhere(self, chance: random.Random) -> None:
         if (holder := self._any_holder(chance)) is not None:
@@ -264,6 +275,7 @@ class World:
         """Of who died meanwhile nothing is committed; a zombie is refused, and then knows."""
         side = self.ingest
         if holder is side.owners.get(holder.partition) or holder in side.zombies:
+            self._tell_silence(holder)
             commit = Commit(*holder.ingestor.commit_point())
             if not side.group.commit(holder.partition, holder.generation, commit):
                 side.forget(holder)
@@ -298,14 +310,40 @@ class World:
                 side.zombies.append(old)
         side.owners[partition] = self._holder(partition, chance.randrange(WORKERS))
 
+    def _halt_somewhere(self, chance: random.Random) -> None:
+        """Two owners after one another are halted between finding a silence and telling of it."""
+        partition = chance.randrange(len(self.ingest.topic.partitions))
+        owners, log = self.ingest.owners, self.ingest.topic.partitions[partition]
+        old, new = owners.get(partition), self._holder(partition, chance.randrange(WORKERS))
+        owners[partition] = new
+        halted = [new] if old is None else [old, new]
+        for holder in halted:
+            self._ingest(holder, log[holder.position :], None)
+            self._look(holder, 100)
+        if old is not None:
+            self.ingest.zombies.append(old)
+        for _ in range(4):
+            self._publish_somewhere(chance)
+        for other in owners.values():
+            if other is not new:
+                ahead = self.ingest.topic.partitions[other.partition][other.position :]
+                self._ingest(other, ahead, None)
+        for holder in chance.sample(halted, len(halted)):
+            self._tell_silence(holder)
+
     def _holder(self, partition: int, worker: int) -> Holder:
         side = self.ingest
         generation = side.group.reassign(partition)
         offset, progress = side.group.commits[partition] or Commit(0, None)
         if worker not in self._detectors:
             self._detectors[worker] = Detector(self.spec, _no_reference)
+        self._tenures += 1
         ingestor = self._detectors[worker].ingestor(
-            partition, len(side.topic.partitions), next_offset=offset, progress=progress
+            partition,
+            len(side.topic.partitions),
+            next_offset=offset,
+            progress=progress,
+            beat=self._tenures << 20,
         )
         return Holder(worker, partition, generation, offset, ingestor)
 
@@ -320,7 +358,8 @@ class World:
             self._ingest(holder, log[holder.position :], None)
         for _ in range(3):  # until each partition has vouched for all others
             for holder in self.ingest.owners.values():
-                self._idle(holder, 120_000, None)
+                self._look(holder, 120_000)
+                self._tell_silence(holder)
         self.bench.rest()
 
 
