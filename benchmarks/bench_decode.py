@@ -23,6 +23,7 @@ import orjson
 
 from benchmarks import workloads
 from benchmarks.measuring import Pair, Row, alone, compared
+from stream.detect.configurations import Configurations
 from stream.detect.ingest import ingestor
 from stream.detect.ingest.blocks import block_of
 from stream.detect.ingest.events import Messages
@@ -94,7 +95,9 @@ def _stages(values: Sequence[bytes], reference: Reference) -> dict[str, float]:
 
 def _ingest(fetches: Sequence[Messages], reference: Reference, send: Callable[..., Any]) -> None:
     spec = DetectorSpec()
-    one = Ingestor(spec, Sketchbook(spec, lambda _m, _v: reference), partition=0, partitions=1)
+    one = Ingestor(
+        Sketchbook(Configurations(spec), lambda _m, _v: reference), partition=0, partitions=1
+    )
     counted = 0
     for intake in (*map(one.add, fetches), one.finish()):
         counted += intake.counted.total()

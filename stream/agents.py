@@ -250,7 +250,7 @@ class JudgeAgent:
             await self._breathe()
             try:
                 item = read(value or b"")
-                if (wrong := problem(item, self._detector.spec.time.pane_ms)) is not None:
+                if (wrong := problem(item, self._detector.configs.time.pane_ms)) is not None:
                     raise FormatError(f"partial contradicts itself: {wrong}")
             except FormatError as error:
                 if judge.refuse(offset, "bad_partial"):

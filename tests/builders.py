@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stream.detect.configurations import Configurations
 from stream.detect.detector import Detector
 from stream.detect.ingest.events import Decoded, Messages, Reader
 from stream.detect.ingest.ingestor import Ingestor, Intake, Sketchbook
@@ -123,8 +124,7 @@ def ingestor(
     """The ingest side of a partition, on a worker of its own."""
     spec_, known = spec_ or spec(), references or {}
     return Ingestor(
-        spec_,
-        Sketchbook(spec_, lambda model, version: known.get((model, version))),
+        Sketchbook(Configurations(spec_), lambda model, version: known.get((model, version))),
         partition=partition,
         partitions=partitions,
         next_offset=next_offset,

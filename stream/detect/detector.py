@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stream.detect.configurations import Configurations
 from stream.detect.ingest.ingestor import Ingestor, Sketchbook
 from stream.detect.ingest.windows import Progress
 from stream.detect.judge.judge import Judge, JudgeProgress, ReferenceById
@@ -21,8 +22,9 @@ ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
 
 
 class Detector:
-    """Makes the two halves under one spec.
+    """Makes the two halves under the same configurations.
 
+    spec             in force until `configs` is told of another
     reference_of     today's reference, under which new panes are counted
     reference_by_id  also one that panes were counted under before; only today's, and those it says
                      it replaced, if not given
@@ -34,10 +36,10 @@ class Detector:
         reference_of: ReferenceOf,
         reference_by_id: ReferenceById | None = None,
     ) -> None:
-        self.spec = spec
+        self.configs = Configurations(spec)
         self._reference_of = reference_of
         self.reference_by_id = reference_by_id or self._in_force_once
-        self._sketchbook = Sketchbook(spec, reference_of)
+        self._sketchbook = Sketchbook(self.configs, reference_of)
 
     def _in_force_once(self, model: str, version: str, id_: str) -> Reference | None:
         reference = self._reference_of(model, version)
@@ -56,7 +58,6 @@ class Detector:
     ) -> Ingestor:
         """The ingest side of one of the source topic's partitions, from next_offset on."""
         return Ingestor(
-            self.spec,
             self._sketchbook,
             partition=partition,
             partitions=partitions,
@@ -76,7 +77,7 @@ class Detector:
     ) -> Judge:
         """The judge side of one of the partials topic's partitions, from next_offset on."""
         return Judge(
-            self.spec,
+            self.configs,
             self.reference_by_id,
             topic=topic,
             partitions=partitions,

@@ -24,12 +24,11 @@ Mask = NDArray[np.bool_]
 
 
 def beyond(
-    called: Called, run: Columns, announced_of: Callable[[int], Collection[str]], limit: int
+    called: Called, run: Columns, announced_of: Callable[[int], Collection[str]]
 ) -> dict[str, Mask]:
     """By column the events (n,) whose roll has no room for the feature; mostly none.
 
     announced_of  by pane, columns that always have room, and need none
-    limit         further names of features per roll, model and version
     """
     out: dict[str, Mask] = {}
     places = called.index[run.rows]
@@ -40,6 +39,7 @@ def beyond(
         if not fresh:
             continue
         mine = (places == at) & (called.told[run.rows] != ids.SEEN)
+        limit = roll.spec.limits.max_feature_names
         for name in _in_order(run, fresh, mine):
             if len(known) < limit:
                 known.add(name)
@@ -54,12 +54,19 @@ def _in_order(run: Columns, names: list[str], mine: Mask) -> list[str]:
     return [name for _, name in sorted((int(np.argmax(m)), name) for name, m in masks if m.any())]
 
 
-def folded(called: Called, run: Columns, name: str, cut: Segmentation, limit: int) -> Segmentation:
-    """The segments of a run with `NAME=_other` for those that a roll has no room for."""
+def folded(called: Called, run: Columns, name: str, cut: Segmentation) -> Segmentation:
+    """The segments of a run with `NAME=_other` for those that a roll has no room for.
+
+    Events of rolls whose configuration does not cut by this name are in none.
+    """
     codes, names, other = cut.codes.copy(), cut.names, f"{name}={OTHER}"
     places = called.index[run.rows]
     for at, roll in enumerate(called.rolls):
         rows = np.flatnonzero((places == at) & (cut.codes >= 0))
+        if name not in roll.spec.model(run.model).segments:
+            codes[rows] = -1
+            continue
+        limit = roll.spec.limits.max_segments
         known = roll.segments.setdefault((run.model, run.version, name), set())
         there, firsts = np.unique(cut.codes[rows], return_index=True)
         beyond = list[int]()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import ids
+from stream.detect.configurations import Configurations
 from stream.detect.ingest import caps
 from stream.detect.ingest.blocks import Block, block_of
 from stream.detect.ingest.codec import DeadLetter
@@ -37,7 +38,6 @@ from stream.detect.ingest.windows import (
 )
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
-from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
@@ -95,26 +95,26 @@ PartKey = tuple[Stream, int, int]  # stream, pane, part
 class Sketchbook:
     """The sketches of all (model, version) pairs a worker sees; shared by its partitions."""
 
-    def __init__(self, spec: DetectorSpec, reference_of: ReferenceOf) -> None:
-        self._spec = spec
+    def __init__(self, configs: Configurations, reference_of: ReferenceOf) -> None:
+        self.configs = configs
         self._reference_of = reference_of
-        self._current: dict[tuple[str, str, str | None], StreamSketches] = {}
+        self._current: dict[tuple[str, str, str | None, str], StreamSketches] = {}
         self._most = FEW_MODELS
-        self.reader = FastReader(spec.limits, spec.hash_key)
+        self.reader = FastReader(configs.first.limits, configs.first.hash_key)
 
     def current(self, model: str, version: str, pane: int) -> StreamSketches:
-        """Where new parts of a model's pane are opened: under the reference in force for it.
+        """Where new parts of a model's pane are opened: under what is in force for it.
 
         Two of them are in use while panes before and after a change are open.
         """
-        known = self._reference_of(model, version)
-        reference = known.at(pane * self._spec.time.pane_ms) if known else None
-        key = (model, version, reference.id if reference else None)
+        start_ms = pane * self.configs.time.pane_ms
+        known, spec = self._reference_of(model, version), self.configs.at(start_ms)
+        reference = known.at(start_ms) if known else None
+        key = (model, version, reference.id if reference else None, spec.config_hash)
         sketches = self._current.get(key)
         if sketches is None or sketches.reference is not reference or sketches.is_worn:
             if len(self._current) >= self._most:
                 self._forget_unused()
-            spec = self._spec
             sketches = StreamSketches(spec.model(model), reference, spec.limits, spec.hash_key)
             self._current[key] = sketches
         return sketches
@@ -133,7 +133,6 @@ class Ingestor:
 
     def __init__(
         self,
-        spec: DetectorSpec,
         sketchbook: Sketchbook,
         *,
         partition: int,
@@ -142,14 +141,15 @@ class Ingestor:
         progress: Progress | None = None,
         beat: int = 0,
     ) -> None:
-        self._spec = spec
         self._sketchbook = sketchbook
+        self._configs = configs = sketchbook.configs
+        self._pane_ms = configs.time.pane_ms
         self._partition, self._partitions = partition, partitions
         self._next_offset = next_offset
         progress = progress or Progress()
-        self._time = PartitionTime(spec.time, progress)
+        self._time = PartitionTime(configs.time, progress)
         self._told_ms = progress.told_ms
-        self._rolls = Rolls(spec, self._time)
+        self._rolls = Rolls(configs, self._time)
         self._open: dict[PartKey, _OpenPart] = {}
         self._marked_pane = NEVER_MS
         self._was_idle = False
@@ -185,7 +185,7 @@ class Ingestor:
         is_plain = placement.pane is not None and len(decoded.runs) == 1
         is_plain = is_plain and not placement.verdicts.any() and not called.told.any()
         for run in decoded.runs:
-            if is_plain and not self._spec.model(run.model).segments:
+            if is_plain and not called.rolls[0].spec.model(run.model).segments:
                 self._add_whole(intake, decoded, placement, run, called)
             else:
                 self._add_run(intake, decoded, placement, run, called)
@@ -205,9 +205,9 @@ class Ingestor:
         if not self._silent_ms:
             self._silent_from_ms = self.told_ms
         self._silent_ms += elapsed_ms
-        pane_ms = self._spec.time.pane_ms
         if self.watermark_ms > NEVER_MS:
-            reached_ms = (self._silent_from_ms + self._silent_ms) // pane_ms * pane_ms
+            reached_ms = self._silent_from_ms + self._silent_ms
+            reached_ms = reached_ms // self._pane_ms * self._pane_ms
             self._told_ms = max(self._told_ms, reached_ms)
         return self._hand_out(Intake(), is_idle=True)
 
@@ -233,7 +233,7 @@ class Ingestor:
         return first.first_offset, self._progress(first.before_ms)
 
     def _has_many_panes(self, times_ms: NDArray[np.int64]) -> bool:
-        pane_ms = self._spec.time.pane_ms
+        pane_ms = self._pane_ms
         span_ms = int(times_ms.max()) - int(times_ms.min()) if len(times_ms) else 0
         if span_ms < (MOST_PANES - 1) * pane_ms:
             return False
@@ -267,7 +267,6 @@ class Ingestor:
             called,
             run,
             lambda pane: self._sketchbook.current(run.model, run.version, pane).announced,
-            self._spec.limits.max_feature_names,
         )
 
     def _add_run(
@@ -303,15 +302,15 @@ class Ingestor:
     def _segmentations(self, run: Columns, called: Called) -> Iterator[Segmentation]:
         """The run as a whole, then cut by each configured segment."""
         yield whole(run)
-        for name in self._spec.model(run.model).segments:
+        for name in called.segments(run.model):
             cut = segmentation(run, name)
             if cut is not None:
-                yield caps.folded(called, run, name, cut, self._spec.limits.max_segments)
+                yield caps.folded(called, run, name, cut)
 
     def _slots(
         self, decoded: Decoded, run: Columns, parts: Iterable[Group]
     ) -> Iterator[tuple[StreamSketches, NDArray[np.int32]]]:
-        """The slot of each event, -1 for none; more than once if a reference just changed."""
+        """The slot of each event, -1 for none; more than once if something just changed."""
         by_sketches: dict[int, tuple[StreamSketches, NDArray[np.int32]]] = {}
         for segment, pane, part, mine in parts:
             rows = run.rows[mine]
@@ -343,7 +342,7 @@ class Ingestor:
                 part = self._open[key]
                 self._send(intake, key, part, part.sketches.state(part.slot))
         self._rolls.close()
-        pane = self.told_ms // self._spec.time.pane_ms
+        pane = self.told_ms // self._pane_ms
         if pane > self._marked_pane or is_idle or self._was_idle:
             self._marked_pane, self._was_idle = pane, is_idle
             self._beat += 1
@@ -372,7 +371,7 @@ class Ingestor:
                 first_offset=opened.first_offset,
                 last_offset=opened.last_offset,
                 reference_id=reference.id if reference else None,
-                config_hash=self._spec.config_hash,
+                config_hash=self._configs.at(pane * self._pane_ms).config_hash,
                 state=state,
             )
         )

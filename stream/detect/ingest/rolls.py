@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from kernels import ids
 from kernels.hashing import hash_bytes
 from kernels.ids import IdSet
+from stream.detect.configurations import Configurations
 from stream.detect.ingest.columns import Columns
 from stream.detect.ingest.events import Decoded
 from stream.detect.ingest.windows import (
@@ -45,6 +46,7 @@ class Roll:
     """What one pane has had so far.
 
     before_ms  the watermark before the message at first_offset
+    spec       the configuration in force for the pane
     versions   of each model
     strangers  models that are not configured
     names      of features, by model and version, that nobody announced
@@ -54,6 +56,7 @@ class Roll:
     pane: int
     first_offset: int
     before_ms: int
+    spec: DetectorSpec
     ids: IdSet = field(default_factory=ids.empty)
     versions: dict[str, set[str]] = field(default_factory=dict)
     strangers: int = 0
@@ -73,13 +76,18 @@ class Called:
     index: NDArray[np.intp]
     told: NDArray[np.int8]
 
+    def segments(self, model: str) -> list[str]:
+        """Features by which a roll's configuration cuts the model's events, each once."""
+        return list(dict.fromkeys(n for r in self.rolls for n in r.spec.model(model).segments))
+
 
 class Rolls:
     """The rolls of one source partition."""
 
-    def __init__(self, spec: DetectorSpec, time: PartitionTime) -> None:
-        self._spec, self._time = spec, time
-        self._kept_parts = spec.time.duplicates_for_ms // spec.time.pane_ms
+    def __init__(self, configs: Configurations, time: PartitionTime) -> None:
+        self._configs, self._time = configs, time
+        self._hash_key, self._pane_ms = configs.first.hash_key, configs.time.pane_ms
+        self._kept_parts = configs.time.duplicates_for_ms // self._pane_ms
         self._open: dict[RollKey, Roll] = {}
         self._streams: dict[ModelKey, np.uint64] = {}  # their hashes
         self._usual = 0  # ids of the roll closed last: the next one will have about as many
@@ -113,7 +121,7 @@ class Rolls:
         heard, again = verdicts == COUNTED, verdicts == ALREADY_SENT
         if again.any():
             last = placement.panes + np.maximum(placement.parts, self._kept_parts)
-            again &= (last + 1) * self._spec.time.pane_ms > self._time.progress.sent_ms
+            again &= (last + 1) * self._pane_ms > self._time.progress.sent_ms
             heard |= again
         return grouped(placement.panes, units, heard)
 
@@ -133,13 +141,15 @@ class Rolls:
         return min(self._open.values(), key=lambda roll: roll.first_offset, default=None)
 
     def _roll(self, key: RollKey, row: int, decoded: Decoded, placement: Placement) -> Roll:
-        roll, limit = self._open.get(key), self._spec.limits.max_ids
+        roll = self._open.get(key)
         if roll is None:
             first = int(decoded.offsets[row])
             # A replay starts with the whole message, so with what came before its first event.
             before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
-            roll = self._open[key] = Roll(key[0], first, before_ms)
-            roll.ids = ids.with_room(roll.ids, self._usual if key[1] == 0 else 0, limit)
+            spec = self._configs.at(key[0] * self._pane_ms)
+            roll = self._open[key] = Roll(key[0], first, before_ms, spec)
+            usual = self._usual if key[1] == 0 else 0
+            roll.ids = ids.with_room(roll.ids, usual, spec.limits.max_ids)
         return roll
 
     def _admit(self, called: Called, decoded: Decoded, verdicts: NDArray[np.int8]) -> None:
@@ -158,9 +168,9 @@ class Rolls:
                 verdicts[rows[verdicts[rows] == COUNTED]] = verdict
 
     def _verdict(self, roll: Roll, model: str, version: str) -> int:
-        limits = self._spec.limits
+        limits = roll.spec.limits
         if model not in roll.versions:
-            is_stranger = model not in self._spec.models
+            is_stranger = model not in roll.spec.models
             if is_stranger and roll.strangers >= limits.max_models:
                 return TOO_MANY_MODELS
             roll.strangers += is_stranger
@@ -178,10 +188,10 @@ class Rolls:
                 hashes = own
             else:
                 hashes[run.rows] = own
-        limit = self._spec.limits.max_ids
         is_whole = len(called.rolls) == 1 and not called.index.any()
         for at, roll in enumerate(called.rolls):
             rows = np.arange(len(hashes)) if is_whole else np.flatnonzero(called.index == at)
+            limit = roll.spec.limits.max_ids
             roll.ids = ids.with_room(roll.ids, len(rows), limit)
             ids.add(roll.ids, limit, hashes, rows, called.told)
 
@@ -189,8 +199,8 @@ class Rolls:
         found = self._streams.get((model, version))
         if found is None:
             name = np.frombuffer(f"{model}\0{version}".encode(), np.uint8)
-            found = hash_bytes(name, 0, len(name), self._spec.hash_key)
-            if len(self._streams) > 2 * self._spec.limits.max_models:
+            found = hash_bytes(name, 0, len(name), self._hash_key)
+            if len(self._streams) > 2 * self._configs.first.limits.max_models:
                 self._streams.clear()
             self._streams[model, version] = found
         return found

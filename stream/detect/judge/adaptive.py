@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from stream.detect.configurations import Configurations
 from stream.detect.judge.parts import Window
 from stream.detect.judge.records import First
 from stream.detect.judge.summaries import digest
 from stream.detect.references import Reference
-from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
 
 LEAST_EVENTS = 100
@@ -26,15 +26,15 @@ LEAST_EVENTS = 100
 class Starts:
     """The first windows of every stream and length."""
 
-    def __init__(self, spec: DetectorSpec) -> None:
-        self._spec = spec
+    def __init__(self, configs: Configurations) -> None:
+        self._configs = configs
         self._first: dict[Stream, dict[int, First]] = {}
         self._made: dict[tuple[Stream, int], Reference] = {}
 
     def reference(self, window: Window) -> Reference | None:
         """What a window is compared with; None for one that the reference is made of."""
         first = self._first.get(window.stream, {}).get(window.length_ms)
-        if first is None or not self._is_full(window.stream, first):
+        if first is None or not self._is_full(window, first):
             return None
         return self._reference(window, first) if window.start_ms >= first.taken_to_ms else None
 
@@ -48,11 +48,11 @@ class Starts:
 
     def take(self, window: Window, state: WindowState) -> None:
         """Add a window, unless it is too small or was added before, or there are enough."""
-        if not self._wanted(window.stream) or state.events < LEAST_EVENTS:
+        if not self._wanted(window) or state.events < LEAST_EVENTS:
             return
         known = self._first.setdefault(window.stream, {})
         first = known.get(window.length_ms) or First(window.length_ms)
-        if self._is_full(window.stream, first) or window.start_ms < first.taken_to_ms:
+        if self._is_full(window, first) or window.start_ms < first.taken_to_ms:
             return
         merged = WindowState()
         merged.merge(first.state)
@@ -74,8 +74,8 @@ class Starts:
         for length_ms in self._first.pop(stream, {}):
             self._made.pop((stream, length_ms), None)
 
-    def _wanted(self, stream: Stream) -> int:
-        return self._spec.model(stream.model).adaptive_windows
+    def _wanted(self, window: Window) -> int:
+        return self._configs.judging(window.end_ms).model(window.stream.model).adaptive_windows
 
-    def _is_full(self, stream: Stream, first: First) -> bool:
-        return 0 < self._wanted(stream) <= first.windows
+    def _is_full(self, window: Window, first: First) -> bool:
+        return 0 < self._wanted(window) <= first.windows

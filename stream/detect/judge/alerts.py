@@ -49,7 +49,8 @@ class AlertBook:
     ) -> None:
         self._stream = stream
         self._model = model
-        self._config_hash = config_hash
+        self._rules = {rule.name: rule for rule in model.rules}
+        self.config_hash = config_hash
         self._forget_after_ms = forget_after_ms
         self._alerts: dict[str, _Alert] = {}
 
@@ -71,7 +72,8 @@ class AlertBook:
             fingerprint = self._fingerprint(finding.rule, finding.feature)
             alert = self._alerts.get(fingerprint)
             if alert is None:
-                if finding.verdict != BREACH:
+                # Late data may change windows of rules that are gone; that opens no alert.
+                if finding.verdict != BREACH or finding.rule.name not in self._rules:
                     continue
                 alert = self._alerts[fingerprint] = self._open(finding, reading)
                 # Nothing was noted of them, so none was a breach; one without data counts as clear.
@@ -118,21 +120,40 @@ class AlertBook:
 
         Raises KeyError, TypeError or ValueError if it did not.
         """
-        rules = {rule.name: rule for rule in self._model.rules}
         for row in rows:
             gone = RuleSpec(name=row["rule"], kind=row["kind"], severity=row["severity"])
-            rule = rules.get(row["rule"], gone)
+            rule = self._rules.get(row["rule"], gone)
             life, length_ms = _life(rule), int(row["length_ms"])
             life.read_json(row, length_ms)
             alert = _Alert(rule, row["feature"], row["measure"], length_ms, life)
             alert.is_gone = rule is gone
             self._alerts[row["fingerprint"]] = alert
 
+    def follow(self, model: ModelSpec, config_hash: str) -> set[str]:
+        """Go on under another configuration; the names of rules that are gone or others now.
+
+        An alert keeps its life. Where other windows make it up, or another number of them, what
+        it came to is final: nobody would live the same windows again by other rules.
+        """
+        before, self._rules = self._rules, {rule.name: rule for rule in model.rules}
+        self._model, self.config_hash = model, config_hash
+        for alert in self._alerts.values():
+            rule = self._rules.get(alert.rule.name)
+            alert.is_gone = rule is None
+            length_ms = alert.length_ms
+            if rule is not None:
+                alert.rule, length_ms = rule, rule.length_ms or model.lengths_ms[0]
+            elif length_ms not in model.lengths_ms:
+                length_ms = model.lengths_ms[0]
+            is_other = length_ms != alert.length_ms
+            alert.life.follow(_life(alert.rule), is_other_length=is_other)
+            alert.length_ms = length_ms
+        return {name for name, rule in before.items() if self._rules.get(name) != rule}
+
     def _open(self, finding: Finding, reading: Reading) -> _Alert:
         length_ms = reading.due.window.length_ms
-        return _Alert(
-            finding.rule, finding.feature, finding.measure, length_ms, _life(finding.rule)
-        )
+        rule = self._rules[finding.rule.name]
+        return _Alert(rule, finding.feature, finding.measure, length_ms, _life(rule))
 
     def _step(self, alert: _Alert, finding: Finding, reading: Reading) -> str | None:
         """The life cycle's next step; the reason to tell of it, if there is one."""
@@ -233,7 +254,7 @@ class AlertBook:
                 "contributors": [],
                 "inhibited_by": None,
                 "reference_id": reference.id if reference else None,
-                "config_hash": self._config_hash,
+                "config_hash": reading.summary["config_hash"],
                 "source_offsets": summary["source_offsets"],
             },
         }

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
+from stream.detect.configurations import Configurations
 from stream.detect.judge.parts import Due, Held, PartKey, Window, merge, says_more
 from stream.detect.judge.sources import Heard, Sources
 from stream.detect.partials import Marker, Partial
-from stream.detect.specs import DetectorSpec
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
@@ -88,11 +88,11 @@ class Gather:
     """The windows of the streams of one partition of the partials topic."""
 
     def __init__(
-        self, spec: DetectorSpec, *, next_offset: int = 0, position: Position | None = None
+        self, configs: Configurations, *, next_offset: int = 0, position: Position | None = None
     ) -> None:
         position = position or Position(told_to=next_offset)
-        self._spec = spec
-        self._pane_ms = spec.time.pane_ms
+        self._configs = configs
+        self._pane_ms = configs.time.pane_ms
         self.next_offset = next_offset
         self.told_to = position.told_to
         self.watermark_ms = position.watermark_ms
@@ -118,9 +118,9 @@ class Gather:
 
         is_over  it was dropped there: what comes before is not needed
         """
-        lengths = self._spec.model(stream.model).lengths_ms
-        seen.revisions = {w: r for w, r in seen.revisions.items() if w[0] in lengths}
-        if seen.last is not None and seen.last[0] != lengths[0]:
+        lengths, model = self._configs.lengths, stream.model
+        seen.revisions = {w: r for w, r in seen.revisions.items() if w[0] in lengths(model, w[1])}
+        if seen.last is not None and seen.last[0] != lengths(model, seen.last[1])[0]:
             seen.last = None
         seen.told_to = max(seen.told_to, self.told_to)
         self._streams[stream] = _Stream(seen, is_over=is_over)
@@ -218,14 +218,14 @@ class Gather:
         Returns the streams that lost panes, and those that were dropped: nothing came of them for
         so long.
         """
-        final_ms = (self.watermark_ms - self._spec.time.revise_for_ms) // self._pane_ms
+        final_ms = (self.watermark_ms - self._configs.time.revise_for_ms) // self._pane_ms
         final_ms *= self._pane_ms
         if final_ms <= self.final_ms:
             return [], []
         self.final_ms = final_ms
         changed, ended = [], []
         # The end of a log is no silence.
-        over_ms = final_ms - self._spec.time.forget_after_ms
+        over_ms = final_ms - self._configs.time.forget_after_ms
         over_ms = over_ms if self.watermark_ms < -NEVER_MS else NEVER_MS
         for stream, known in self._streams.items():
             seen = known.seen
@@ -293,7 +293,7 @@ class Gather:
         self._order.append((offset, item.stream, item.pane, key))
         is_news, final_ms = offset >= known.seen.told_to, max(self.final_ms, known.seen.final_ms)
         at_ms = item.pane * self._pane_ms
-        for length_ms in self._spec.model(item.stream.model).lengths_ms:
+        for length_ms in self._configs.lengths(item.stream.model, at_ms):
             start_ms = at_ms // length_ms * length_ms
             window = (length_ms, start_ms)
             if known.touched is not None:
@@ -309,17 +309,17 @@ class Gather:
         """Panes whose last window ends later are kept: what may be revised, and one window more,
         which is the reference of the next.
         """
-        return self.final_ms - max(self._spec.model(stream.model).lengths_ms)
+        return self.final_ms - max(self._configs.lengths(stream.model, self.final_ms))
 
     def _last_end(self, stream: Stream, pane: int) -> int:
         at_ms = pane * self._pane_ms
-        lengths = self._spec.model(stream.model).lengths_ms
+        lengths = self._configs.lengths(stream.model, at_ms)
         return max(at_ms // length * length + length for length in lengths)
 
     def _windows(self, item: Partial) -> tuple[Window, ...]:
         """The windows a part belongs to, by their end."""
         at_ms, stream = item.pane * self._pane_ms, item.stream
-        lengths = self._spec.model(stream.model).lengths_ms
+        lengths = self._configs.lengths(stream.model, at_ms)
         windows = (Window(stream, length, at_ms // length * length) for length in lengths)
         return tuple(sorted(windows, key=lambda window: window.end_ms))
 
@@ -328,19 +328,23 @@ class Gather:
 
     def _note(self, window: Window, known: _Stream) -> None:
         seen = known.seen
-        is_first_length = window.length_ms == self._spec.model(window.stream.model).lengths_ms[0]
-        if is_first_length and (seen.last is None or seen.last[1] < window.start_ms):
+        is_later = seen.last is None or seen.last[1] < window.start_ms
+        if is_later and self._is_main(window):
             seen.last, seen.is_quiet = window[1:], False
             self._await_silence(window.stream, seen)
 
+    def _is_main(self, window: Window) -> bool:
+        lengths = self._configs.lengths(window.stream.model, window.start_ms)
+        return window.length_ms == lengths[0]
+
     def _await_silence(self, stream: Stream, seen: Seen) -> None:
         if seen.last is not None and not seen.is_quiet and not stream.segment:
-            heappush(self._silences, (seen.last[1] + 2 * seen.last[0], stream))
+            heappush(self._silences, (self._after(stream, seen.last).end_ms, stream))
 
     def _silence_before(self, window: Window, known: _Stream) -> Iterator[Due]:
         """The first empty window of a gap that ends with this window."""
         last = None if window.stream.segment else known.seen.last
-        if last and window.length_ms == last[0] and window.start_ms > sum(last):
+        if last and window.start_ms > sum(last) and self._is_main(window):
             yield from self._silence_after(window.stream, known, window.start_ms)
 
     def _silences_due(self) -> Iterator[Due]:
@@ -359,10 +363,14 @@ class Gather:
         """Say once that a stream went quiet; every further empty window would say the same."""
         seen = known.seen
         assert seen.last is not None  # who calls looked
-        length_ms, start_ms = seen.last
-        empty = Window(stream, length_ms, start_ms + length_ms)
+        empty = self._after(stream, seen.last)
         if not seen.is_quiet and empty.end_ms <= watermark_ms < -NEVER_MS:
             seen.is_quiet = True
             if empty[1:] not in known.waiting and empty[1:] not in seen.revisions:
                 seen.revisions[empty[1:]] = 0
                 yield Due(empty, 0, None, {})
+
+    def _after(self, stream: Stream, last: tuple[int, int]) -> Window:
+        """The window of the main length that follows one."""
+        end_ms = sum(last)
+        return Window(stream, self._configs.lengths(stream.model, end_ms)[0], end_ms)

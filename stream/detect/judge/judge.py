@@ -5,8 +5,9 @@ Out   `Verdicts` per call: window summaries, alert events, orphans; records of w
 Not   Kafka, clocks, threads: who calls and what is done with the answer (agents.py, replay)
 
 All that is told, and all that is known beside partials, changes at markers alone and is a function
-of the log below `told_to` and of the references. So a judge that dies between any two steps is
-taken up by another one that tells the same again, byte for byte and with the same ids, if
+of the log below `told_to`, of the references and of the configurations. So a judge that dies
+between any two steps is taken up by another one that tells the same again, byte for byte and with
+the same ids, if
 
 1. what a call handed out is acknowledged before the next message is taken,
 2. then the records of streams that changed are written, then the head with `told_to`,
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from stream.detect.configurations import Configurations
 from stream.detect.judge import joint, rules
 from stream.detect.judge.adaptive import Starts
 from stream.detect.judge.alerts import AlertBook
@@ -37,7 +39,7 @@ from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecor
 from stream.detect.judge.summaries import add_joint, digest, summarise, tidy
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
-from stream.detect.specs import DetectorSpec
+from stream.detect.specs import ModelSpec, TimeSpec
 from stream.detect.states import Stream, WindowState
 from stream.detect.times import NEVER_MS
 
@@ -97,7 +99,7 @@ class Judge:
 
     def __init__(
         self,
-        spec: DetectorSpec,
+        configs: Configurations,
         reference_by_id: ReferenceById,
         *,
         topic: str = "predictions",
@@ -107,18 +109,18 @@ class Judge:
         memory: Memory | None = None,
     ) -> None:
         memory = memory or Memory()
-        self._spec = spec
+        self._configs = configs
         self._partitions = partitions
         self._reference_by_id = reference_by_id
         self._topic = topic
-        position = _position(spec, memory.head, progress or JudgeProgress(), next_offset)
-        self._gather = Gather(spec, next_offset=next_offset, position=position)
+        position = _position(configs.time, memory.head, progress or JudgeProgress(), next_offset)
+        self._gather = Gather(configs, next_offset=next_offset, position=position)
         self._is_awake = False
         self._books: dict[Stream, AlertBook] = {}
         self._pasts: dict[Stream, Past] = {}
         self._over: dict[Stream, int] = {}  # dropped, at which offset; until that is written
         self._earlier: dict[Stream, dict[int, _Earlier]] = {}  # by length
-        self._starts = Starts(spec)
+        self._starts = Starts(configs)
         self._unread: list[_Earlier] = []  # without reference yet, the next one last
         self._changed: dict[Stream, None] = {}
         self._written_to: int | None = None
@@ -126,7 +128,7 @@ class Judge:
         self._orphans: list[Orphan] = []  # to be told with the next marker
         self._bad: Counter[str] = Counter()  # messages refused since the last marker
         # Its last owner dropped a stream that is as old as this; the record is a zombie's.
-        over_ms = position.final_ms - spec.time.forget_after_ms
+        over_ms = position.final_ms - configs.time.forget_after_ms
         for stream, record in memory.streams.items():
             seen = record.seen
             is_known = seen.told_to > position.told_to or seen.last is None
@@ -177,9 +179,8 @@ class Judge:
         changed, self._changed, self._written_to = self._changed, {}, self.told_to
         streams = {stream: self._record(stream) for stream in changed}
         gather = self._gather
-        head = HeadRecord(
-            gather.position(), gather.safe_offset(), dict(self._refused), self._spec.config_hash
-        )
+        config_hash = self._configs.judging(gather.watermark_ms).config_hash
+        head = HeadRecord(gather.position(), gather.safe_offset(), dict(self._refused), config_hash)
         return Changes(streams, head)
 
     def firing(self) -> dict[Stream, list[str]]:
@@ -194,12 +195,11 @@ class Judge:
         self._gather.restore(stream, record.seen, is_over=record.is_over)
         if record.is_over:
             return
-        self._book(stream).read_json(record.alerts)
-        self._pasts[stream] = Past.from_json(record.past)
+        self._pasts[stream] = past = Past.from_json(record.past)
+        self._book(stream, past.last_ms).read_json(record.alerts)
         self._starts.restore(stream, record.first)
-        lengths = self._spec.model(stream.model).lengths_ms
         for one in record.earlier:
-            if one.length_ms not in lengths:
+            if one.length_ms not in self._configs.lengths(stream.model, one.start_ms):
                 continue
             window = Window(stream, one.length_ms, one.start_ms)
             earlier = _Earlier(window, one.told_to, None, is_inline=one.state is not None)
@@ -251,10 +251,10 @@ class Judge:
         book = self._books.pop(stream, None)
         if book is None or not book.firing():
             return []
-        length_ms = self._spec.model(stream.model).lengths_ms[0]
+        spec = self._configs.judging(self._gather.final_ms)
+        length_ms = spec.model(stream.model).lengths_ms[0]
         end_ms = self._gather.final_ms // length_ms * length_ms
         due = Due(Window(stream, length_ms, end_ms - length_ms), 0, None, {})
-        spec = self._spec
         summary = summarise(due, {}, {}, spec.config_hash, self._topic, spec.hash_key)
         return book.close(Reading(due, summary, {}, {}))
 
@@ -266,7 +266,7 @@ class Judge:
         told_to = max(seen.told_to, self.told_to)
         rows = []
         for earlier in self._earlier.get(stream, {}).values():
-            earlier.is_inline = self._gather.has_forgotten(earlier.window)
+            earlier.is_inline |= self._gather.has_forgotten(earlier.window)
             state = earlier.reference.state if earlier.reference and earlier.is_inline else None
             window = earlier.window
             rows.append(Earlier(window.length_ms, window.start_ms, earlier.told_to, state))
@@ -277,30 +277,38 @@ class Judge:
             revisions=dict(seen.revisions),
         )
         past = self._pasts.get(stream, Past())
-        alerts, first = self._book(stream).to_json(), list(self._starts.rows(stream))
+        alerts, first = self._book(stream, past.last_ms).to_json(), list(self._starts.rows(stream))
         return StreamRecord(seen, rows, alerts, past.to_json(), first=first)
 
-    def _book(self, stream: Stream) -> AlertBook:
-        book = self._books.get(stream)
+    def _book(self, stream: Stream, end_ms: int) -> AlertBook:
+        """A stream's alerts, under the rules by which its last window is judged.
+
+        end_ms  of the last window of any length
+        """
+        book, spec = self._books.get(stream), self._configs.judging(end_ms)
         if book is None:
-            model, time = self._spec.model(stream.model), self._spec.time
-            book = AlertBook(stream, model, self._spec.config_hash, time.forget_after_ms)
+            forget_after_ms = self._configs.time.forget_after_ms
+            book = AlertBook(stream, spec.model(stream.model), spec.config_hash, forget_after_ms)
             self._books[stream] = book
+        elif book.config_hash != spec.config_hash:
+            changed = book.follow(spec.model(stream.model), spec.config_hash)
+            self._pasts[stream].drop(changed)
         return book
 
     def _judge(self, due: Due) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         stream = due.window.stream
-        model = self._spec.model(stream.model)
-        references = self._references(due)
+        spec = self._configs.judging(due.window.end_ms)
+        model = spec.model(stream.model)
+        references = self._references(due, model)
         ids = {name: reference.id for name, reference in references.items()}
         past = self._pasts.setdefault(stream, Past())
         past.follow(ids)
+        book = self._book(stream, max(past.last_ms, due.window.end_ms))
         comparisons = compare_all(due, references, past)
         by_feature: dict[str, dict[str, Comparison]] = {}
         for name, compared in comparisons.items():
             for feature, comparison in compared.items():
                 by_feature.setdefault(feature, {})[name] = comparison
-        spec = self._spec
         summary = summarise(due, by_feature, ids, spec.config_hash, self._topic, spec.hash_key)
         together = {
             name: joint.compare(due.state, reference, comparisons[name])
@@ -316,7 +324,7 @@ class Judge:
         reading = Reading(due, summary, references, comparisons, past, segments, together)
         findings = [f for rule in model.rules for f in rules.apply(rule, model, reading)]
         write_verdicts(summary, findings)
-        alerts = self._book(stream).observe(
+        alerts = book.observe(
             findings,
             reading,
             final_ms=self._gather.final_ms,
@@ -334,7 +342,7 @@ class Judge:
             return 1
         return self._gather.segments(stream) * self._partitions
 
-    def _references(self, due: Due) -> dict[str, Reference]:
+    def _references(self, due: Due, model: ModelSpec) -> dict[str, Reference]:
         """What a window is compared with; a function of the log, whoever judges it when."""
         stream, found = due.window.stream, {}
         # Partials made without a reference have no vocabulary and each its own anchor: beside a
@@ -348,7 +356,7 @@ class Judge:
             found["adaptive"] = adaptive
         earlier = self._earlier.get(stream, {}).get(due.window.length_ms)
         previous = earlier.reference if earlier else None
-        if previous is not None and self._spec.model(stream.model).keep_previous:
+        if previous is not None and model.keep_previous:
             found["previous"] = previous
         return found
 
@@ -365,14 +373,14 @@ class Judge:
 
 
 def _position(
-    spec: DetectorSpec, head: HeadRecord | None, progress: JudgeProgress, next_offset: int
+    time: TimeSpec, head: HeadRecord | None, progress: JudgeProgress, next_offset: int
 ) -> Position:
     """Where a judge goes on: at the head, or without one where the commit says."""
     if head is not None and head.position.told_to >= progress.told_to:
         return head.position
     told_to = max(progress.told_to, next_offset)
-    judged_to_ms, pane_ms = progress.judged_to_ms, spec.time.pane_ms
-    final_ms = (judged_to_ms - spec.time.revise_for_ms) // pane_ms * pane_ms
+    judged_to_ms, pane_ms = progress.judged_to_ms, time.pane_ms
+    final_ms = (judged_to_ms - time.revise_for_ms) // pane_ms * pane_ms
     if head is None:
         return Position(told_to, judged_to_ms, final_ms)
     known = head.position

@@ -108,6 +108,15 @@ class Life:
         """Whether nothing of it could still be told."""
         return self.base == NEW and not self.sent and not set(BREACHES) & set(self.letters.values())
 
+    def follow(self, other: Life, *, is_other_length: bool) -> None:
+        """Go on by the rules of another life."""
+        if is_other_length or (self.hold, self.keep_firing) != (other.hold, other.keep_firing):
+            self.base = self.now
+            self.letters.clear()
+            self.sent.clear()
+        self.hold, self.keep_firing = other.hold, other.keep_firing
+        self.repeat_ms = other.repeat_ms
+
     def settle(self, final_ms: int, length_ms: int) -> None:
         """Windows that end here or earlier are never revised."""
         for start_ms in sorted(s for s in self.letters if s + length_ms <= final_ms):

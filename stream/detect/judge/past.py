@@ -10,7 +10,7 @@ learnt once: neither a revision nor a window that is judged again after a restar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -122,6 +122,11 @@ class Past:
         self.sizes.clear()
         for trace in self.traces.values():
             trace.last = []
+
+    def drop(self, rules: Collection[str]) -> None:
+        """Forget what was gathered for rules that are others now, or gone."""
+        self.blocks = {key: block for key, block in self.blocks.items() if key[0] not in rules}
+        self.evidence = {key: e for key, e in self.evidence.items() if key[0] not in rules}
 
     def noise(self, length_ms: int, reference: str, comparison: Comparison) -> Noise:
         """The noise to judge a feature with."""

@@ -211,7 +211,8 @@ def _say_how_many(finding: Finding, model: ModelSpec, reading: Reading, family: 
         return
     level = _alone(finding, family)
     of = known.noise
-    key = (finding.rule.name, known.feature, f"{level:.1e}", f"{of.factor:.1f}", of.freedom < 100)
+    asked = f"{level:.1e} {model.power:g} {model.power_psi:g}"
+    key = (finding.rule.name, known.feature, asked, f"{of.factor:.1f}", of.freedom < 100)
     sizes = reading.past.sizes
     if key not in sizes:
         sizes[key] = (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream.detect.configurations import Configurations
 from stream.detect.judge.adaptive import LEAST_EVENTS, Starts
 from stream.detect.judge.gather import Seen
 from stream.detect.judge.parts import Window
@@ -100,7 +101,7 @@ def windows(n: int) -> list[Window]:
 
 @pytest.mark.parametrize("taken", [1, 2])
 def test_what_was_taken_outlives_the_judge(taken: int) -> None:
-    first, again = Starts(spec(MODEL)), Starts(spec(MODEL))
+    first, again = Starts(Configurations(spec(MODEL))), Starts(Configurations(spec(MODEL)))
     whole = windows(4)
     for k in range(taken):
         first.take(whole[k], state_of(k))
@@ -121,7 +122,7 @@ def test_what_was_taken_outlives_the_judge(taken: int) -> None:
 
 
 def test_a_window_is_not_compared_with_itself() -> None:
-    starts, whole = Starts(spec(MODEL)), windows(3)
+    starts, whole = Starts(Configurations(spec(MODEL))), windows(3)
     for k in range(2):
         starts.take(whole[k], state_of(k))
     assert [starts.reference(window) is None for window in whole] == [True, True, False]

@@ -7,6 +7,7 @@ A row of letters stands for windows one after another:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -46,7 +47,7 @@ class Life:
 
     def __init__(self, rule: RuleSpec = PSI) -> None:
         self.rule = rule
-        self.book = AlertBook(M, MODEL, "c0")
+        self.book = AlertBook(M, replace(MODEL, rules=(rule,)), "c0")
         self.events: list[dict[str, Any]] = []
         self.minute = 0
 
@@ -227,7 +228,9 @@ def test_each_rule_feature_and_stream_has_an_alert_of_its_own() -> None:
     life.tell(finding("B", other), 1)
     here = {event["data"]["fingerprint"] for event in life.events}
     segment = Stream("m", "1", "origin=JFK")
-    there = AlertBook(segment, MODEL, "c0").observe([finding("B")], reading(0))
+    there = AlertBook(segment, replace(MODEL, rules=(PSI,)), "c0").observe(
+        [finding("B")], reading(0)
+    )
     assert len(here | {there[0]["data"]["fingerprint"]}) == 3
     assert there[0]["data"]["segment"] == "origin=JFK"
 

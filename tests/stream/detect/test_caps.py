@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream.detect.configurations import Configurations
 from stream.detect.ingest.ingestor import FEW_MODELS, Ingestor, Intake, Sketchbook
 from stream.detect.specs import DetectorSpec, FeatureSpec, LimitSpec, ModelSpec
 from tests.builders import (
@@ -134,8 +135,8 @@ def test_segments_beyond_the_cap_are_one() -> None:
 
 def test_sketches_do_not_grow_with_names_that_never_come_back() -> None:
     limits = LimitSpec(max_feature_names=10)
-    book = Sketchbook(spec(limits=limits), no_reference)
-    worker = Ingestor(spec(limits=limits), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec(limits=limits)), no_reference)
+    worker = Ingestor(book, partition=0, partitions=1)
     for pane in range(100):
         values = [event(60 * pane + i, {f"{pane}-{i}": i}) for i in range(20)]
         worker.add(messages(*values, first_offset=20 * pane))
@@ -143,8 +144,8 @@ def test_sketches_do_not_grow_with_names_that_never_come_back() -> None:
 
 
 def test_sketches_of_models_that_never_come_back_are_forgotten() -> None:
-    book = Sketchbook(spec(), no_reference)
-    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec()), no_reference)
+    worker = Ingestor(book, partition=0, partitions=1)
     for pane in range(40):
         values = [event(60 * pane, model=f"{pane}-{i}") for i in range(50)]
         worker.add(messages(*values, first_offset=50 * pane))

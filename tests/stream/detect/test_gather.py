@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from stream.detect.configurations import Configurations
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.judge.gather import Due, Gather
 from stream.detect.judge.letters import orphan_letter
@@ -26,7 +27,7 @@ class Told:
     """A gather, and what it said: (start second, length in panes, revision, events)."""
 
     def __init__(self, model: ModelSpec | None = None, next_offset: int = 0) -> None:
-        self.gather = Gather(spec(model), next_offset=next_offset)
+        self.gather = Gather(Configurations(spec(model)), next_offset=next_offset)
         self.offset = next_offset
         self.orphans = 0
         self.letters: list[str] = []

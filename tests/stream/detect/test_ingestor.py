@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream.detect.configurations import Configurations
 from stream.detect.detector import Detector
 from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbook
 from stream.detect.ingest.windows import NEVER_MS
@@ -201,8 +202,8 @@ def test_the_end_hands_out_everything() -> None:
 
 
 def test_whoever_drops_a_partition_hands_out_nothing_more_and_frees_its_rows() -> None:
-    book = Sketchbook(spec(), no_reference)
-    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec()), no_reference)
+    worker = Ingestor(book, partition=0, partitions=1)
     feed(worker, event(10), event(65))
     worker.drop()
     assert keys(worker.finish()) == []
@@ -210,8 +211,8 @@ def test_whoever_drops_a_partition_hands_out_nothing_more_and_frees_its_rows() -
 
 
 def test_partitions_of_one_worker_share_sketches_but_no_rows() -> None:
-    book = Sketchbook(spec(), no_reference)
-    one, two = (Ingestor(spec(), book, partition=p, partitions=2) for p in (0, 1))
+    book = Sketchbook(Configurations(spec()), no_reference)
+    one, two = (Ingestor(book, partition=p, partitions=2) for p in (0, 1))
     feed(one, event(10, {"x": 1}))
     feed(two, event(10, {"x": 2}), event(11, {"x": 3}))
     means = [
@@ -272,8 +273,8 @@ def test_parts_opened_under_an_old_reference_are_finished_there() -> None:
     #     e1   e2     e3
     old, new = (reference([event(i, {"x": i % k}) for i in range(40)]) for k in (3, 5))
     today: list[Reference] = [old]
-    book = Sketchbook(spec(), lambda _model, _version: today[0])
-    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec()), lambda _model, _version: today[0])
+    worker = Ingestor(book, partition=0, partitions=1)
     feed(worker, event(10, {"x": 1}))
     today[0] = new
     feed(worker, event(20, {"x": 1}), event(65, {"x": 1}), first_offset=1)
@@ -287,8 +288,8 @@ def test_a_reference_is_in_force_from_a_border_of_panes_on_for_late_events_too()
     #     e1           e2    e3 at 20 and e4 at 70 in one fetch, e5 late in A
     old, new = (reference([event(i, {"x": i % k}) for i in range(40)]) for k in (3, 5))
     new.from_ms, new.before = at(60), old
-    book = Sketchbook(spec(), lambda _model, _version: new)
-    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec()), lambda _model, _version: new)
+    worker = Ingestor(book, partition=0, partitions=1)
     feed(worker, *[event(s, {"x": 1}) for s in (10, 65, 20, 70, 80, 30)])
     found = [(p.pane - pane_of(0), p.part, p.reference_id) for p in worker.finish().partials]
     assert sorted(found) == [(0, 1, old.id), (1, 0, new.id)]
@@ -311,8 +312,8 @@ def test_every_late_event_of_a_large_batch_is_refused_with_its_offset() -> None:
 
 
 def test_a_fetch_over_many_panes_opens_only_some_of_them_at_a_time() -> None:
-    book = Sketchbook(spec(), no_reference)
-    worker = Ingestor(spec(), book, partition=0, partitions=1)
+    book = Sketchbook(Configurations(spec()), no_reference)
+    worker = Ingestor(book, partition=0, partitions=1)
     intake = feed(worker, *[event(60 * i, {"x": i}) for i in range(1_000)], b"no event")
     assert len(intake.partials) == 998  # [59 880 s, 59 940 s) is open for ten more seconds
     assert intake.marker is not None
