@@ -19,6 +19,7 @@ from typing import Any
 import faust
 import orjson
 
+from stream.bus.configuration_log import ConfigurationLog
 from stream.bus.failpoints import reach
 from stream.bus.lane import Assigned, Batch, Idle, Lane, LaneEvent, Revoked
 from stream.bus.losses import bomb_letter, loss_letter
@@ -341,13 +342,20 @@ class JudgeAgent:
         self._save_from_ms = now_ms + int((now_ms - started_ms) * (1 / RECORDS_SHARE - 1))
 
 
-def attach(app: faust.App, channel: Any, handler: IngestAgent | JudgeAgent, lane: Lane) -> None:
+def attach(
+    app: faust.App,
+    channel: Any,
+    handler: IngestAgent | JudgeAgent,
+    lane: Lane,
+    log: ConfigurationLog,
+) -> None:
     """Make the handler a Faust agent of the app that reads the lane's channel."""
 
     async def take(events: faust.StreamT[Any]) -> None:
         async for event in events:
             lane.taken(event)
             try:
+                await log.before(event)
                 await handler.on_event(event, lane)
             except Exception as error:
                 await app.crash(error)

@@ -18,7 +18,15 @@ from faust.app.base import BootStrategy
 from mode import Service
 
 from kernels import warmup
+from stream import configured
 from stream.agents import IngestAgent, JudgeAgent, attach
+from stream.bus.configuration_log import (
+    Announced,
+    Announcement,
+    ConfigurationLog,
+    follow,
+    settle,
+)
 from stream.bus.connection import Connection, Security, check_reachable
 from stream.bus.lane import Lane, LaneSpec
 from stream.bus.producer import Producer
@@ -79,19 +87,22 @@ class Bus(Service):
     abstract = False
 
     def __init__(
-        self, app: App, store: ReferenceStore, producers: Sequence[Producer], lanes: Sequence[Lane]
+        self,
+        app: App,
+        stores: Sequence[Service],
+        producers: Sequence[Producer],
+        lanes: Sequence[Lane],
     ) -> None:
         super().__init__()
-        self._app, self._store, self._producers, self._lanes = app, store, producers, lanes
+        self._app, self._stores, self._producers, self._lanes = app, stores, producers, lanes
 
     async def on_start(self) -> None:
         """Connect everything; the lanes join their groups last."""
         self._app.flow_control.resume()  # channels are closed until somebody says so
         for producer in self._producers:
             await producer.start()
-        await self.add_runtime_dependency(self._store)
-        for lane in self._lanes:
-            await self.add_runtime_dependency(lane)
+        for service in (*self._stores, *self._lanes):
+            await self.add_runtime_dependency(service)
         conf = self._app.conf
         self._app.say(
             f"worker runs: http://{conf.web_bind}:{conf.web_port}/metrics, /health, /ready"
@@ -129,15 +140,25 @@ def connection_of(settings: Settings) -> Connection:
     return Connection(bus.bootstrap, Security(**{n: getattr(security, n) for n in names}))
 
 
-async def preflight(settings: Settings) -> None:
-    """Raise BusError in one line if the broker or a topic is not there."""
+async def preflight(settings: Settings) -> Announced:
+    """What is on the log of configurations, and what this worker has to say there.
+
+    Raises BusError in one line if the broker or a topic is not there.
+    """
     connection = connection_of(settings)
     await check_reachable(connection)
     bus = settings.bus
     await require(connection, plans(bus.topics, bus.partitions, bus.replication))
+    producer = Producer(connection, SystemClock(), patience_s=30)
+    await producer.start()
+    try:
+        topic = bus.topics["configurations"]
+        return await settle(connection, topic, configured.own(settings), producer)
+    finally:
+        await producer.stop()
 
 
-def build(settings: Settings) -> App:
+def build(settings: Settings, announced: Announced) -> App:
     """The worker's app, with agents, lanes and pages; starts nothing."""
     bus, connection, clock = settings.bus, connection_of(settings), SystemClock()
     app = App(
@@ -155,9 +176,19 @@ def build(settings: Settings) -> App:
         web_router_enabled=False,
     )
     app.finalize()
-    store = ReferenceStore(connection, bus.topics["references"], settings.detector.time)
+    configs = configured.configurations(settings, announced.found)
+    store = ReferenceStore(connection, bus.topics["references"], configs.time)
     store.files = {model: read_file(path) for model, path in settings.references.items()}
-    detector = Detector(settings.detector, store.get)
+    detector = Detector(configs, store.get)
+    read_spec = configured.reader(settings)
+
+    def take(announcement: Announcement) -> None:
+        if (change := follow(configs, announcement, read_spec)) is not None:
+            app.say(change.said())
+
+    log = ConfigurationLog(
+        connection, bus.topics["configurations"], next_offset=announced.next_offset, take=take
+    )
     metrics, recent = Metrics(), Recent()
     partials, verdicts = Producer(connection, clock), Producer(connection, clock)
     states = StateStore(connection, verdicts, bus.topics["judge-state"])
@@ -166,7 +197,7 @@ def build(settings: Settings) -> App:
         LaneSpec(
             topic=bus.topics["predictions"],
             group=f"{bus.group_prefix}-ingest",
-            idle_timeout_ms=settings.detector.time.idle_timeout_ms,
+            idle_timeout_ms=configs.time.idle_timeout_ms,
             is_raw=True,
             session_timeout_ms=bus.session_timeout_ms,
             instance_id=bus.group_instance_id,
@@ -186,14 +217,11 @@ def build(settings: Settings) -> App:
         judge_channel,
         clock,
     )
-    attach(app, ingest_channel, IngestAgent(detector, partials, bus.topics, metrics, clock), ingest)
-    attach(
-        app,
-        judge_channel,
-        JudgeAgent(detector, verdicts, bus.topics, metrics, recent, states, clock),
-        judge,
-    )
-    hub = Bus(app, store, [partials, verdicts], [ingest, judge])
+    counts = IngestAgent(detector, partials, bus.topics, metrics, clock)
+    judges = JudgeAgent(detector, verdicts, bus.topics, metrics, recent, states, clock)
+    attach(app, ingest_channel, counts, ingest, log)
+    attach(app, judge_channel, judges, judge, log)
+    hub = Bus(app, [store, log], [partials, verdicts], [ingest, judge])
     health = Health(bus.exit_after_ms)
     watch = Watch(app, [ingest, judge], [partials, verdicts], health, metrics, clock)
     app.service(type("BusService", (_Hosted,), {"hosted": [hub, watch]}))
@@ -253,9 +281,11 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
 
     Raises BusError in one line if the broker or a topic is not there, or what ended the worker.
     """
-    asyncio.run(preflight(settings))
+    announced = asyncio.run(preflight(settings))
+    for line in configured.notes(settings, announced.found):
+        say(line)
     warmup.compile_all()
-    app = build(settings)
+    app = build(settings, announced)
     app.say = say
     worker = Worker(app, loglevel=loglevel, quiet=True)
     worker.spinner = None  # it hides the terminal's cursor, in logs too

@@ -15,7 +15,7 @@ future event is measured against (`max_ahead_ms`) the broker's and not the sende
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,8 +60,12 @@ CONFIGS: Mapping[str, Mapping[str, str]] = {
     # A worker that starts again counts panes under the reference they began with.
     "references": COMPACT | LARGE_MESSAGE | {"min.compaction.lag.ms": str(2 * DAY_MS)},
     "judge-state": COMPACT | LARGE_MESSAGE,
+    # Kept for ever: a pane that is read again in a year is counted under its own configuration. The
+    # time of a record decides from when it counts, so it is the broker's.
+    "configurations": DELETE | {"retention.ms": "-1"},
 }
-ONE_PARTITION = frozenset({"references"})  # every worker reads all of it, in one order
+# Every worker reads all of them, in one order.
+ONE_PARTITION = frozenset({"references", "configurations"})
 VISIBLE_LOOKS = 150  # at a created topic, 0.1 s apart, until the broker we ask knows of it
 MISSING = "create what is missing with `driftline topics create -c FILE`"
 
@@ -145,6 +149,13 @@ async def require(connection: Connection, wanted: Iterable[TopicPlan]) -> None:
         topics, are = ("topic", "is") if len(missing) == 1 else ("topics", "are")
         where = connection.bootstrap
         raise BusError(f"{topics} {', '.join(missing)} {are} missing on {where}: {MISSING}")
+
+
+async def members(connection: Connection, groups: Sequence[str]) -> int:
+    """How many clients are in these consumer groups."""
+    async with _admin(connection) as admin:
+        answers = await admin.describe_consumer_groups(list(groups))
+    return sum(len(group[5]) for answer in answers for group in answer.groups)
 
 
 async def _partition_counts(connection: Connection, wanted: list[TopicPlan]) -> dict[str, int]:

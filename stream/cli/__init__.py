@@ -20,7 +20,7 @@ class _Commands(click.Group):
     modules = {  # noqa: RUF012
         "demo": "demo", "worker": "worker", "broker": "worker", "topics": "topics",
         "publish": "publish", "replay": "replay", "reference": "reference", "alerts": "alerts",
-        "check": "check",
+        "check": "check", "config": "config",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -19,7 +19,7 @@ from math import lcm
 from typing import NamedTuple
 
 from stream.detect.specs import DetectorSpec, ModelSpec, TimeSpec
-from stream.detect.times import NEVER_MS
+from stream.detect.times import NEVER_MS, rfc3339
 
 NOTICE_MS = 5_000  # more than clocks of brokers differ; a worker asks once in so much arrival time
 FIXED_LIMITS = ("max_message_bytes", "max_features", "max_text")  # apply before a pane is known
@@ -30,6 +30,11 @@ class InForce(NamedTuple):
 
     from_ms: int
     spec: DetectorSpec
+
+    def said(self) -> str:
+        """In one line."""
+        since = "every pane" if self.from_ms == NEVER_MS else f"{rfc3339(self.from_ms)} on"
+        return f"configuration {self.spec.config_hash} counts and judges panes from {since}"
 
 
 class Configurations:
@@ -58,7 +63,8 @@ class Configurations:
         last = known[-1]
         if event_ms >= last.from_ms:
             return last.spec
-        return next(spec for from_ms, spec in reversed(known) if event_ms >= from_ms)
+        earlier = (spec for from_ms, spec in reversed(known) if event_ms >= from_ms)
+        return next(earlier, self.first)
 
     def judging(self, end_ms: int) -> DetectorSpec:
         """The configuration that judges a window that ends then."""

@@ -24,7 +24,7 @@ ReferenceOf = Callable[[str, str], Reference | None]  # by model and version
 class Detector:
     """Makes the two halves under the same configurations.
 
-    spec             in force until `configs` is told of another
+    configs          one that is in force for ever, or all there are
     reference_of     today's reference, under which new panes are counted
     reference_by_id  also one that panes were counted under before; only today's, and those it says
                      it replaced, if not given
@@ -32,11 +32,11 @@ class Detector:
 
     def __init__(
         self,
-        spec: DetectorSpec,
+        configs: DetectorSpec | Configurations,
         reference_of: ReferenceOf,
         reference_by_id: ReferenceById | None = None,
     ) -> None:
-        self.configs = Configurations(spec)
+        self.configs = configs if isinstance(configs, Configurations) else Configurations(configs)
         self._reference_of = reference_of
         self.reference_by_id = reference_by_id or self._in_force_once
         self._sketchbook = Sketchbook(self.configs, reference_of)

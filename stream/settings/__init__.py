@@ -12,6 +12,7 @@ bus.py                 `bus:` and `web:`
 windows.py             lengths, panes and time
 rules.py, defaults.py  rules that were written, and rules that were not
 models.py              the detector's whole part
+announced.py           the part of a file that workers announce, and what differs
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from stream.detect.specs import DetectorSpec, ModelSpec
+from stream.settings.announced import document_of
 from stream.settings.bus import (
     BusSettings,
     SecuritySettings,
@@ -59,6 +62,7 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     detector: DetectorSpec = field(default_factory=_default_detector)
     references: Mapping[str, Path] = field(default_factory=dict)  # model -> training file
+    document: Mapping[str, Any] = field(default_factory=dict)  # of it what workers announce
     path: Path | None = None  # the file these settings came from
 
 
@@ -77,6 +81,7 @@ def load(path: Path) -> Settings:
         web=web_settings(root.web, mistakes),
         detector=detector,
         references=references,
+        document=document_of(document.data),
         path=path,
     )
     mistakes.raise_all()

@@ -91,6 +91,7 @@ TOPICS = (
     "dead-letters",
     "references",
     "judge-state",
+    "configurations",
 )
 _PLANNED_PREVIOUS = {
     "same-hour-yesterday": "the same hour of yesterday",
@@ -175,6 +176,7 @@ class TopicsSection(Section):
     dead_letters: Text = Field("dead-letters", alias="dead-letters")
     references: Text = "references"
     judge_state: Text = Field("judge-state", alias="judge-state")
+    configurations: Text = "configurations"
 
 
 class SecuritySection(Section):

@@ -14,7 +14,7 @@ LAYERS = (
     ("stream.__main__",),
     ("stream.cli",),
     ("stream.app",),
-    ("stream.watch",),
+    ("stream.watch", "stream.configured"),
     ("stream.agents",),
     ("stream.bus", "stream.broker", "stream.serve", "stream.replay", "stream.settings"),
     ("stream.detect", "stream.kafka"),

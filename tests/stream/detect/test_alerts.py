@@ -224,6 +224,7 @@ def test_an_alert_whose_last_window_was_no_breach_after_all_ends_with_it() -> No
 def test_each_rule_feature_and_stream_has_an_alert_of_its_own() -> None:
     other = RuleSpec(name="other", measure="psi")
     life = Life()
+    life.book.follow(replace(MODEL, rules=(PSI, other)), "c0")
     life.live("B")
     life.tell(finding("B", other), 1)
     here = {event["data"]["fingerprint"] for event in life.events}

@@ -7,6 +7,7 @@ I1 each event in one window per length, unless others had left it behind when it
 I2 nothing is lost without a dead letter that names the window   I3 a revision has one content
 I4 alerts are those of an undisturbed judge   I5 dead letters have their reason and place
 I6 commits never go back   I11 parts are those of an undisturbed run, byte for byte
+I12 each pane is counted, each window judged, under the configuration in force for it
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from stream.detect.ingest.events import Messages
 from stream.detect.partials import Partial, pack, read
-from tests.stream.schedules.oracle import Expected, Key, Tally, expect
+from tests.stream.schedules.oracle import Expected, Key, Rules, Tally, expect, in_force_at
 from tests.stream.schedules.world import World, rules_of
 
 PartKey = tuple[Any, ...]
@@ -30,12 +31,14 @@ def check(world: World) -> None:
         [(*record, reached) for record, reached in zip(log, known, strict=True)]
         for log, known in zip(world.ingest.topic.partitions, world.reached, strict=True)
     ]
-    expected = expect(rules_of(world.spec), logs)
+    in_force = [(from_ms, rules_of(spec)) for from_ms, spec in world.changes.in_force()]
+    expected = expect(rules_of(world.spec), logs, in_force)
     commits_never_go_back(world)
     dead_letters_are_the_refused(world, expected)
     parts = last_parts(world)
     assert parts == undisturbed_parts(world), "I11: parts differ from those of a quiet run"
     windows_hold_each_event_once(world, expected)
+    windows_name_the_configuration_of_their_last_pane(world, in_force)
     judges_agree_with_one_that_never_stopped(world)
 
 
@@ -79,7 +82,7 @@ def undisturbed_parts(world: World) -> dict[PartKey, bytes]:
     parts = dict[PartKey, bytes]()
     sources = len(world.ingest.topic.partitions)
     for partition, log in enumerate(world.ingest.topic.partitions):
-        ingestor = world.quiet.ingestor(partition, sources)
+        ingestor = world.changes.informed().ingestor(partition, sources)
         values, arrivals = [r.value for r in log], [r.arrival_ms for r in log]
         messages = Messages("p", partition, values, range(len(log)), arrivals)
         handed = ingestor.add(messages).partials + ingestor.finish().partials
@@ -106,6 +109,22 @@ def windows_hold_each_event_once(world: World, expected: Expected) -> None:
         missing = tally.ids.total() - (last[key]["count"] if key in last else 0)
         assert 0 <= missing <= most, f"I2: {missing} events of {key} are missing"
         assert missing <= tally.hopeless, f"I1: {key} was run away from"
+
+
+def windows_name_the_configuration_of_their_last_pane(
+    world: World, in_force: list[tuple[int, Rules]]
+) -> None:
+    """I12: and partials that of their own."""
+    first, pane_ms = rules_of(world.spec), world.spec.time.pane_ms
+    for window in world.bench.said.windows.values():
+        key = key_of(window)
+        wanted = in_force_at(in_force, key.start_ms + key.length_ms - pane_ms, first)
+        assert window["config_hash"] == wanted.config, f"I12: {key}"
+        assert key.length_ms in wanted.lengths_ms, f"I12: {key}"
+    for log in world.partials.partitions:
+        for partial in (item for record in log if isinstance(item := read(record.value), Partial)):
+            wanted = in_force_at(in_force, partial.pane * pane_ms, first)
+            assert partial.config_hash == wanted.config, f"I12: {part_key(partial)}"
 
 
 def judges_agree_with_one_that_never_stopped(world: World) -> None:

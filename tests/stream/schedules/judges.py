@@ -17,12 +17,12 @@ from typing import Any
 
 import orjson
 
-from stream.detect.detector import Detector
 from stream.detect.judge.gather import Orphan
 from stream.detect.judge.judge import JudgeProgress
 from stream.detect.judge.records import CLAIM_KEY, Ledger, Stored, choose
 from stream.detect.partials import read
 from tests.stream.schedules.broker import Record
+from tests.stream.schedules.changes import Changes
 
 FOR_EVER = 1_000_000
 
@@ -67,8 +67,12 @@ class Seat:
 class Owner:
     """A worker that has a seat, until somebody else claims it."""
 
-    def __init__(self, seat: Seat, detector: Detector, partitions: int) -> None:
-        self.seat = seat
+    def __init__(self, seat: Seat, changes: Changes, partitions: int) -> None:
+        self.seat, self._changes = seat, changes
+        self._chance = random.Random(seat.owners)
+        self._detector = detector = changes.detector()
+        if seat.log:
+            changes.before(detector, seat.log[-1].arrival_ms, self._chance)
         self.id = seat.owner = seat.write(CLAIM_KEY, b"me")
         seat.owners += 1
         memory, damaged = choose(seat.state)
@@ -84,6 +88,7 @@ class Owner:
         """Read and tell so many messages more, or only so many steps; whether it lives."""
         said = self.seat.said
         for offset in range(self.at, min(self.at + n, len(self.seat.log))):
+            self._changes.before(self._detector, self.seat.log[offset].arrival_ms, self._chance)
             verdicts = self.judge.add([(offset, read(self.seat.log[offset].value))])
             assert not verdicts.rebuilt or self.is_new, "what was written was lost"
             told = len(verdicts.windows) + len(verdicts.alerts)
@@ -119,9 +124,9 @@ class Owner:
 class Bench:
     """All seats and who has them."""
 
-    def __init__(self, logs: list[list[Record]], detector: Detector) -> None:
+    def __init__(self, logs: list[list[Record]], changes: Changes) -> None:
         self.said = Said()
-        self._detector = detector
+        self._changes = changes
         self._seats = [Seat(number, log, self.said) for number, log in enumerate(logs)]
         self._owners: list[Owner | None] = [None for _ in logs]
         self._zombies: list[Owner] = []
@@ -163,7 +168,7 @@ class Bench:
         said = Said()
         for seat in self._seats:
             quiet = Seat(seat.number, seat.log, said)
-            Owner(quiet, self._detector, len(self._seats)).take(FOR_EVER)
+            Owner(quiet, self._changes, len(self._seats)).take(FOR_EVER)
         return said
 
     def _someone(self, chance: random.Random) -> Owner:
@@ -174,7 +179,7 @@ class Bench:
     def _owner(self, number: int) -> Owner:
         owner = self._owners[number]
         if owner is None:
-            owner = Owner(self._seats[number], self._detector, len(self._seats))
+            owner = Owner(self._seats[number], self._changes, len(self._seats))
             self._owners[number] = owner
         return owner
 

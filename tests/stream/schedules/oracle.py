@@ -29,6 +29,8 @@ class Rules(NamedTuple):
     lengths_ms: tuple[int, ...]
     configured: tuple[str, ...]
     segment: str
+    is_cut: bool = True  # the configured model is cut by the segment
+    config: str = ""
 
 
 class Key(NamedTuple):
@@ -71,14 +73,19 @@ class _Roll:
     models: set[str] = field(default_factory=set)
 
 
-def expect(rules: Rules, logs: Sequence[Sequence[tuple[bytes, int, int]]]) -> Expected:
+def expect(
+    rules: Rules,
+    logs: Sequence[Sequence[tuple[bytes, int, int]]],
+    in_force: Sequence[tuple[int, Rules]] = (),
+) -> Expected:
     """Everything that follows from the logs of all source partitions.
 
+    in_force  of panes, from when on; the last that applies
     logs  of each message its bytes, its arrival, and how far the furthest partition was by then
     """
     expected = Expected()
     for partition, log in enumerate(logs):
-        _Partition(rules, partition, expected).read(log)
+        _Partition(rules, partition, expected, in_force).read(log)
     return expected
 
 
@@ -90,8 +97,15 @@ def reached_ms(rules: Rules, value: bytes, arrival_ms: int) -> int:
 
 
 class _Partition:
-    def __init__(self, rules: Rules, partition: int, expected: Expected) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        partition: int,
+        expected: Expected,
+        in_force: Sequence[tuple[int, Rules]],
+    ) -> None:
         self._rules, self._number, self._expected = rules, partition, expected
+        self._in_force = in_force
         self._watermark_ms = self._final_ms = NEVER
         self._rolls: dict[tuple[int, int], _Roll] = defaultdict(_Roll)
 
@@ -117,7 +131,7 @@ class _Partition:
         self._watermark_ms = max(before_ms, min(ts_ms, arrival_ms) - rules.grace_ms)
         part = late_ms // rules.pane_ms + 1 if late_ms >= 0 else 0
         roll = self._rolls[pane, 0 if part <= rules.duplicates_for_ms // rules.pane_ms else part]
-        model = event["model"]
+        model, rules = event["model"], self._at(pane)
         strangers = len(roll.models - set(rules.configured))
         if model not in roll.models | set(rules.configured) and strangers >= rules.max_models:
             return "too_many_models", "model"
@@ -127,7 +141,8 @@ class _Partition:
 
     def _count(self, event: dict[str, Any], roll: _Roll, *, is_late: bool) -> None:
         whose = event["model"], event["id"]
-        is_again, has_room = whose in roll.ids, len(roll.ids) < self._rules.max_ids
+        rules = self._at(event["ts"] // self._rules.pane_ms)
+        is_again, has_room = whose in roll.ids, len(roll.ids) < rules.max_ids
         if has_room:
             roll.ids.add(whose)
         self._expected.duplicates += is_again
@@ -141,15 +156,23 @@ class _Partition:
             tally.unkept += not has_room
             tally.hopeless += key.start_ms + key.length_ms <= self._final_ms
 
+    def _at(self, pane: int) -> Rules:
+        return in_force_at(self._in_force, pane * self._rules.pane_ms, self._rules)
+
     def _keys(self, event: dict[str, Any]) -> Iterator[Key]:
-        rules, ts_ms = self._rules, event["ts"]
+        rules, ts_ms = self._at(event["ts"] // self._rules.pane_ms), event["ts"]
         value = (event.get("segment") or {}).get(rules.segment)
         segments = [None] if value is None else [None, f"{rules.segment}={value}"]
-        if event["model"] not in rules.configured:
+        if event["model"] != "m" or not rules.is_cut:
             segments = [None]
         for segment in segments:
             for length in rules.lengths_ms:
                 yield Key(event["model"], segment, length, ts_ms // length * length)
+
+
+def in_force_at(in_force: Sequence[tuple[int, Rules]], at_ms: int, first: Rules) -> Rules:
+    """The rules of a pane that begins then."""
+    return [first, *(rules for from_ms, rules in in_force if from_ms <= at_ms)][-1]
 
 
 def _events(value: bytes) -> Iterator[tuple[dict[str, Any], str | None, str | None]]:

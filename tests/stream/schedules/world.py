@@ -26,6 +26,7 @@ from stream.detect.ingest.ingestor import Ingestor, Intake
 from stream.detect.partials import pack, pack_marker
 from stream.detect.specs import DetectorSpec, FeatureSpec, LimitSpec, ModelSpec, RuleSpec, TimeSpec
 from tests.stream.schedules.broker import Commit, Group, Record, Topic
+from tests.stream.schedules.changes import Changes, some_changes
 from tests.stream.schedules.judges import Bench
 from tests.stream.schedules.oracle import NEVER, Rules, reached_ms
 
@@ -59,6 +60,7 @@ class Holder:
     generation: int
     position: int
     ingestor: Ingestor
+    detector: Detector
     untold: Intake | None = None  # a silence it has found and not told yet
 
 
@@ -118,6 +120,7 @@ def rules_of(spec: DetectorSpec) -> Rules:
     return Rules(
         time.pane_ms, time.grace_ms, time.max_ahead_ms, time.revise_for_ms, time.duplicates_for_ms,
         limits.max_ids, limits.max_models, spec.default.lengths_ms, tuple(spec.models), "site",
+        spec.models["m"].segments == ("site",), spec.config_hash,
     )  # fmt: skip
 
 
@@ -140,8 +143,9 @@ class World:
         self.reached_ms = NEVER  # the furthest any partition was published to, or found silent
         self.reached: list[list[int]] = [[] for _ in range(sources)]  # as each record came
         self.dead: list[tuple[int, DeadLetter]] = []
-        self.quiet = Detector(self.spec, _no_reference)  # of nobody whom anything befalls
-        self.bench = Bench(self.partials.partitions, self.quiet)
+        first_ms = START_MS - BEHIND_MS[self._pace] - 9_000
+        self.changes = Changes(self.spec, some_changes(self.spec, first_ms, self._pace, chance))
+        self.bench = Bench(self.partials.partitions, self.changes)
         self._detectors: dict[int, Detector] = {}
         self._tenures = 0
         for partition in range(sources):
@@ -205,19 +209,23 @@ class World:
         n = chance.randint(1, 8)
         log = self.ingest.topic.partitions[holder.partition]
         records = log[holder.position : holder.position + n]
-        self._ingest(holder, records, chance if chance.random() < 0.06 else None)
+        self._ingest(holder, records, chance, chance.random() < 0.06)
         if chance.random() < 0.3:
             self._commit(holder)
 
-    def _ingest(self, holder: Holder, records: list[Record], fatal: random.Random | None) -> None:
+    def _ingest(
+        self, holder: Holder, records: list[Record], chance: random.Random, is_fatal: bool = False
+    ) -> None:
         self._tell_silence(holder)
+        if records:
+            self.changes.before(holder.detector, records[-1].arrival_ms, chance)
         offsets = range(holder.position, holder.position + len(records))
         values, arrivals = [r.value for r in records], [r.arrival_ms for r in records]
         holder.position += len(records)
         intake = holder.ingestor.add(
             Messages("predictions", holder.partition, values, offsets, arrivals)
         )
-        self._send(holder, intake, fatal)
+        self._send(holder, intake, chance if is_fatal else None)
 
     def _send(self, holder: Holder, intake: Intake, fatal: random.Random | None) -> None:
         """To every partition in order; a worker that dies has sent some to each."""
@@ -318,7 +326,7 @@ class World:
         owners[partition] = new
         halted = [new] if old is None else [old, new]
         for holder in halted:
-            self._ingest(holder, log[holder.position :], None)
+            self._ingest(holder, log[holder.position :], chance)
             self._look(holder, 100)
         if old is not None:
             self.ingest.zombies.append(old)
@@ -327,7 +335,7 @@ class World:
         for other in owners.values():
             if other is not new:
                 ahead = self.ingest.topic.partitions[other.partition][other.position :]
-                self._ingest(other, ahead, None)
+                self._ingest(other, ahead, chance)
         for holder in chance.sample(halted, len(halted)):
             self._tell_silence(holder)
 
@@ -336,16 +344,17 @@ class World:
         generation = side.group.reassign(partition)
         offset, progress = side.group.commits[partition] or Commit(0, None)
         if worker not in self._detectors:
-            self._detectors[worker] = Detector(self.spec, _no_reference)
+            self._detectors[worker] = self.changes.detector()
         self._tenures += 1
-        ingestor = self._detectors[worker].ingestor(
+        detector = self._detectors[worker]
+        ingestor = detector.ingestor(
             partition,
             len(side.topic.partitions),
             next_offset=offset,
             progress=progress,
             beat=self._tenures << 20,
         )
-        return Holder(worker, partition, generation, offset, ingestor)
+        return Holder(worker, partition, generation, offset, ingestor, detector)
 
     # -- the end --
 
@@ -355,13 +364,9 @@ class World:
             self._kill(worker)
         for partition, log in enumerate(self.ingest.topic.partitions):
             holder = self.ingest.owners[partition] = self._holder(partition, 0)
-            self._ingest(holder, log[holder.position :], None)
+            self._ingest(holder, log[holder.position :], random.Random(0))
         for _ in range(3):  # until each partition has vouched for all others
             for holder in self.ingest.owners.values():
                 self._look(holder, 120_000)
                 self._tell_silence(holder)
         self.bench.rest()
-
-
-def _no_reference(_model: str, _version: str) -> None:
-    return None
