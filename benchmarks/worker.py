@@ -19,7 +19,15 @@ LENGTH_S, PANE_S, GRACE_S = 10, 10, 5
 SLACK_S = 2  # the last event of a partition may be that much older than the last of all
 TRAINING = 10_000  # events
 # A later worker would else read the partials of an earlier one as well.
-OWN_TOPICS = ("labels", "partials", "windows", "alerts", "dead-letters", "judge-state")
+OWN_TOPICS = (
+    "labels",
+    "partials",
+    "windows",
+    "alerts",
+    "dead-letters",
+    "judge-state",
+    "configurations",
+)
 
 
 def program(folder: Path, bootstrap: str, topic: str, name: str, events: int) -> Program:

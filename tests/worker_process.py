@@ -25,7 +25,7 @@ from stream.settings import Settings, load
 from tests.kafka_fixture import wait_until
 
 LOGICAL = ("predictions", "labels", "partials", "windows", "alerts", "dead-letters", "references",
-           "judge-state")  # fmt: skip
+           "judge-state", "configurations")  # fmt: skip
 MOST_RSS = 700 << 20  # bytes; a worker with numba and nothing to do has 250 MB
 
 

@@ -118,5 +118,5 @@ def _item(value: Any, key: str | int) -> Any:
 def _shown(value: object) -> str:
     if value is _ABSENT or value is None:
         return "none"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
