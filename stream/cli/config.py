@@ -65,7 +65,10 @@ def list_(path: Path | None) -> None:
     settings = settings_of(path)
     found = _in_force(settings, _read(settings))
     now_ms = SystemClock().now_ms()
-    known = found.known if found else ()
+    if found is None:
+        click.echo("nothing was announced yet: workers count under their own files")
+        return
+    known = found.known
     today = max((one.from_ms for one in known if one.from_ms <= now_ms), default=NEVER_MS)
     for from_ms, spec in known:
         since = "the beginning" if from_ms == NEVER_MS else rfc3339(from_ms)

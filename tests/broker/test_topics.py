@@ -47,9 +47,13 @@ def test_a_logical_name_nobody_knows_is_refused_with_the_known_ones():
         plans({"prediction": "scored"}, 4, 1)
 
 
-def test_references_have_one_partition_and_all_others_the_same_number():
+def test_what_all_workers_read_has_one_partition_and_all_others_the_same_number():
     counts = {plan.name: plan.partitions for plan in plans({}, 7, 1)}
-    assert counts == dict.fromkeys(CONFIGS, 7) | {"references": 1}
+    assert counts == dict.fromkeys(CONFIGS, 7) | {"references": 1, "configurations": 1}
+
+
+def test_configurations_are_kept_for_ever():
+    assert planned("configurations").config["retention.ms"] == "-1"
 
 
 @pytest.mark.parametrize("logical", ["references", "judge-state"])
@@ -62,7 +66,7 @@ def test_what_is_deleted_by_age_is_aged_by_arrival(logical: str):
     assert planned(logical).config["message.timestamp.type"] == "LogAppendTime"
 
 
-@pytest.mark.parametrize("logical", ["partials", "windows", "references"])
+@pytest.mark.parametrize("logical", ["partials", "windows", "references", "configurations"])
 def test_sketches_may_be_large(logical: str):
     assert planned(logical).config["max.message.bytes"] == "8388608"
 
