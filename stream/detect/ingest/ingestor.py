@@ -190,6 +190,10 @@ class Ingestor:
             else:
                 self._add_run(intake, decoded, placement, run, called)
         intake.dead += letters(decoded, placement, block)
+        told_to = self._time.progress.read_to
+        if self._next_offset < told_to:
+            # Told before; and read again without the rolls of sent panes, a letter may say less.
+            intake.dead = [letter for letter in intake.dead if letter.offset >= told_to]
         if len(block.offsets):
             self._next_offset = int(block.offsets[-1]) + 1
             self._silent_ms = 0

@@ -16,7 +16,7 @@ from stream.detect.ingest.ingestor import MOST_PANES, Ingestor, Intake, Sketchbo
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.partials import Partial, pack
 from stream.detect.references import Reference
-from stream.detect.specs import FeatureSpec, ModelSpec
+from stream.detect.specs import FeatureSpec, LimitSpec, ModelSpec
 from tests.builders import (
     FAR_S,
     M,
@@ -149,8 +149,8 @@ def test_no_marker_is_the_same_as_the_one_before() -> None:
 
 def test_markers_are_counted_on_from_what_the_owner_was_given() -> None:
     worker = Detector(spec(), no_reference).ingestor(0, 1, beat=7_000)
-    markers = [feed(worker, event(20)).marker, worker.idle(0).marker, worker.idle(0).marker]
-    assert [marker.beat for marker in markers if marker] == [7_001, 7_002, 7_003]
+    markers = [feed(worker, event(20)).marker, worker.idle(0).marker]
+    assert [marker.beat for marker in markers if marker] == [7_001, 7_002]
 
 
 def test_what_was_sent_in_silence_is_not_sent_again_when_its_time_comes() -> None:
@@ -365,6 +365,20 @@ def test_a_replay_begins_with_the_watermark_before_the_whole_message() -> None:
     assert keys(before) == [("", 0, 0, 1)]
     assert (keys(again), again.dead) == ([], [])
     assert sorted(keys(after.finish())) == [("", 1, 0, 1), ("", 1, 0, 1)]
+
+
+def test_what_was_refused_before_a_commit_is_not_told_again_with_less() -> None:
+    #   offset   0     1      2       3                   4
+    #   event    a 5s  a 65s  a 125s  b 20s and b 130s    a 175s: the models of pane 0 are forgotten
+    narrow = spec(limits=LimitSpec(max_models=1))
+    a = [event(second, model="a") for second in (5, 65, 125, 175)]
+    log = messages(*a[:3], [event(20, model="b"), event(130, model="b")], a[3], b"{")
+    worker = ingestor(narrow)
+    [told] = worker.add(cut(log, 0, 5)).dead
+    offset, progress = worker.commit_point()
+    again = ingestor(narrow, next_offset=offset, progress=progress).add(replay_from(offset, log))
+    assert (told.reason, told.offset, told.count) == ("too_many_models", 3, 2)
+    assert (offset, reasons(again)) == (1, [("not_json", 5)])
 
 
 def test_a_feature_of_configured_kind_counts_other_types_as_mistyped() -> None:
