@@ -38,6 +38,13 @@ def empty(places: int = FIRST_PLACES) -> IdSet:
     return IdSet(np.zeros(places, np.uint64), np.zeros(1, np.int64))
 
 
+def cleared(ids: IdSet) -> IdSet:
+    """A set of nothing in the same places; the set it was is no more."""
+    ids.hashes.fill(_NONE)
+    ids.kept.fill(0)
+    return ids
+
+
 def with_room(ids: IdSet, more: int, limit: int) -> IdSet:
     """The set itself, or a larger copy that takes so many more hashes, up to limit in all."""
     wanted = min(int(ids.kept[0]) + more, limit)

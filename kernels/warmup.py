@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kernels import hashing, ids, jit, placing, sparse
-from kernels.decode import columns, events, records, tables
+from kernels.decode import columns, events, records, strings, tables
 from kernels.measures import (
     attributions,
     correlation,
@@ -71,6 +71,7 @@ def entries() -> Iterator[Entry]:
     yield from _records()
     yield from _scanner()
     yield from _columns()
+    yield from _strings()
     yield from _sparse()
     yield from _moments()
     for dtype in (np.uint32, np.int64):
@@ -133,6 +134,15 @@ def _columns() -> Iterator[Entry]:
     yield columns.survey, (0, 0, none, none, three)
     yield columns.fill, (0, 0, none, three)
     yield columns.localize, (codes, np.full(1, -1, np.int32), codes.copy())
+
+
+def _strings() -> Iterator[Entry]:
+    key, codes = (np.uint64(1), np.uint64(2)), np.zeros(1, np.int32)
+    data, bounds = np.zeros(8, np.uint8), np.array([0, 8], np.int32)
+    text = strings.Text(data.ctypes.data, bounds.ctypes.data, len(data))
+    yield strings.encode_texts, (text, 0, 0, key, codes, codes.copy())
+    yield strings.encode_integers, (data.ctypes.data, 0, 0, key, codes, codes.copy())
+    yield strings.hash_strings, (text, 8, key, np.zeros(1, np.uint64))
 
 
 def _sparse() -> Iterator[Entry]:

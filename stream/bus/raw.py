@@ -36,6 +36,7 @@ from stream.detect.ingest.events import Messages
 
 MAX_UNPACKED_BYTES = 32 * 1024 * 1024  # of one batch; a larger one is refused whole
 ENOUGH_BYTES = 32 * 1024 * 1024  # unpacked; what is left is fetched again
+MOST_RATIO = 16.0  # that is expected of a response
 
 # Offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and largest
 # timestamp, producer id and epoch, base sequence, number of records.
@@ -163,8 +164,9 @@ def read_batches(
     """The records from first_offset on in the complete batches of a response."""
     batches: list[tuple[int, int, int, int, int, bool]] = []
     bombs, plain = [], []
-    at, unpacked, next_offset = 0, 0, first_offset
-    while len(raw) - at >= _LOG_OVERHEAD and unpacked < ENOUGH_BYTES:
+    at, next_offset, data = 0, first_offset, np.frombuffer(raw, np.uint8)
+    unpacked = _Unpacked(len(raw))
+    while len(raw) - at >= _LOG_OVERHEAD and unpacked.size < ENOUGH_BYTES:
         length = _LENGTH.unpack_from(raw, at + _LENGTH_AT)[0]
         begin, end = at + _HEADER.size, at + _LOG_OVERHEAD + length
         if end > len(raw):
@@ -176,7 +178,7 @@ def read_batches(
         )
         if offset + last < next_offset or count < 0 or (at and offset < next_offset):
             raise _Unusual  # nothing of what was asked for, or not in order
-        if check_crcs and crc32c(bytes(raw[at + _CRC_FROM : end])) != crc:
+        if check_crcs and crc32c(data[at + _CRC_FROM : end]) != crc:
             raise _Unusual
         at, next_offset = end, offset + last + 1
         if attributes & _IS_CONTROL:
@@ -184,22 +186,66 @@ def read_batches(
         is_append_time = bool(attributes & _IS_APPEND_TIME)
         time_ms = most_ms if is_append_time else first_ms
         if attributes & _CODEC:
-            size = _unpack(raw[begin:end], attributes & _CODEC, unpacked)
-            if size < 0:
+            begin, end = unpacked.add(raw[begin:end], attributes & _CODEC)
+            if end < begin:
                 bombs.append(Bomb(offset, count))
                 continue
-            begin, end, unpacked = unpacked, unpacked + size, unpacked + size
         else:
             plain.append(len(batches))
         batches.append((begin, end, count, offset, time_ms, is_append_time))
     table = np.array(batches, np.int64).reshape(-1, 6)
-    block = _walked(tp, _buffer(raw, unpacked, table, plain), table, first_offset)
+    block = _walked(tp, unpacked.buffer(raw, table, plain), table, first_offset)
     return Fetched(block, tuple(bombs), next_offset)
 
 
-def _unpack(piece: bytes | memoryview, kind: int, at: int) -> int:
-    """The size of a batch's records, which stand in the scratch from `at`; -1 if too large."""
-    room = _SCRATCH[at : at + MAX_UNPACKED_BYTES]
+class _Unpacked:
+    """What the batches of a response were unpacked to, one behind the other.
+
+    They are where they will be read, unless they turn out larger than those before: then they go
+    through the scratch, which has room for all.
+    """
+
+    ratio = 2.0  # of bytes unpacked to bytes packed, as large as was seen yet
+
+    def __init__(self, packed: int) -> None:
+        self.size = 0
+        self._packed = packed
+        self._data: NDArray[np.uint8] | None = None
+        self._room = _SCRATCH[:0]
+
+    def add(self, piece: bytes | memoryview, kind: int) -> tuple[int, int]:
+        """Where a batch's records are now; it ends before it begins if it is too large."""
+        if not self.size:
+            self._data = _SPARES.room(int(self._packed * _Unpacked.ratio) + PADDING)
+            self._room = memoryview(self._data)[: len(self._data) - PADDING]
+        size = _unpack(piece, kind, self._room[self.size :][:MAX_UNPACKED_BYTES])
+        if size < 0 and self._data is not None:
+            _SCRATCH[: self.size] = self._room[: self.size]
+            self._data, self._room = None, _SCRATCH
+            size = _unpack(piece, kind, self._room[self.size :][:MAX_UNPACKED_BYTES])
+        begin, end = self.size, self.size + size
+        self.size = max(begin, end)
+        return begin, end
+
+    def buffer(
+        self, raw: bytes | memoryview, table: NDArray[np.int64], plain: Sequence[int]
+    ) -> NDArray[np.uint8]:
+        """All records with PADDING behind; the table's positions are made true of it."""
+        if not self.size and isinstance(raw, memoryview):  # frames.py left room behind it
+            return np.frombuffer(raw, np.uint8)
+        if self._data is not None and not plain:
+            return self._data
+        own = len(raw) if plain else 0
+        data = _SPARES.room(self.size + own + PADDING)
+        data[: self.size] = np.frombuffer(self._room[: self.size], np.uint8)
+        data[self.size : self.size + own] = np.frombuffer(raw, np.uint8)[:own]
+        table[list(plain), :2] += self.size
+        _Unpacked.ratio = min(max(_Unpacked.ratio, 1.1 * self.size / len(raw)), MOST_RATIO)
+        return data
+
+
+def _unpack(piece: bytes | memoryview, kind: int, room: memoryview) -> int:
+    """The size of a batch's records, which stand in the room then; -1 if it is too small."""
     try:
         if kind == _SNAPPY:  # at most 21 times as large
             found = codec.snappy_decode(bytes(piece))
@@ -214,20 +260,6 @@ def _unpack(piece: bytes | memoryview, kind: int, at: int) -> int:
         raise _Unusual from None
     except (KeyError, ValueError, struct.error):
         raise _Unusual from None
-
-
-def _buffer(
-    raw: bytes | memoryview, unpacked: int, table: NDArray[np.int64], plain: Sequence[int]
-) -> NDArray[np.uint8]:
-    """All records in one buffer with PADDING behind; the table's positions are made true of it."""
-    if not unpacked and isinstance(raw, memoryview):  # frames.py left room behind it
-        return np.frombuffer(raw, np.uint8)
-    own = len(raw) if plain else 0
-    data = _SPARES.room(unpacked + own + PADDING)
-    data[:unpacked] = np.frombuffer(_SCRATCH[:unpacked], np.uint8)
-    data[unpacked : unpacked + own] = np.frombuffer(raw, np.uint8)[:own]
-    table[list(plain), :2] += unpacked
-    return data
 
 
 def _walked(

@@ -52,8 +52,11 @@ def events_of(value: bytes, limits: LimitSpec) -> list[dict[str, Any]]:
     ]
 
 
-def table_of(value: bytes | memoryview, limits: LimitSpec) -> Any:
-    """The stream as a pyarrow.Table whose buffers can be trusted. Raises Refused."""
+def table_of(value: bytes | memoryview, limits: LimitSpec, *, is_full: bool = True) -> Any:
+    """The stream as a pyarrow.Table whose buffers can be trusted. Raises Refused.
+
+    is_full  whether every value of texts and dictionaries may be read, too
+    """
     if len(value) > limits.max_message_bytes:
         detail = f"{len(value)} bytes, at most {limits.max_message_bytes} are accepted"
         raise Refused("too_large", detail=detail)
@@ -69,7 +72,9 @@ def table_of(value: bytes | memoryview, limits: LimitSpec) -> Any:
             table = reader.read_all()
         if table.num_rows > len(value):
             raise Refused("too_large", detail=f"{table.num_rows} rows in {len(value)} bytes")
-        table.validate(full=True)
+        table.validate(full=is_full)
+        if is_full:
+            _ = table.column_names  # which are texts as well
         return table
     except (pa.ArrowException, OSError, UnicodeDecodeError, struct.error) as error:
         raise Refused("not_arrow", detail=str(error).partition("\n")[0][:200]) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.decode.columns import localize
-from kernels.hashing import Key, hash_texts
+from kernels.hashing import Key
 from kernels.missing import NULL
 from stream.detect.ingest import arrow
+from stream.detect.ingest.arrow_texts import Unusual, codes_of, id_hashes, validated
 from stream.detect.ingest.blocks import Block
 from stream.detect.ingest.codec import Refused
 from stream.detect.ingest.columns import NULL_CODE, Column, Columns, shortened
@@ -35,10 +36,6 @@ _OUTPUTS = {
     "label": "prediction.label",
     "latency_ms": "service.latency_ms",
 }
-
-
-class _Unusual(Exception):
-    """Let the slow path read it."""
 
 
 @dataclass(slots=True)
@@ -66,10 +63,10 @@ def read(block: Block, limits: LimitSpec, key: Key) -> Decoded | None:
         alike = [list(group) for _, group in groupby(tables, key=attrgetter("schema"))]
         pieces = [_piece(_together(group), limits, key) for group in alike]
         if len({(piece.stream, tuple(piece.columns)) for piece in pieces}) != 1:
-            raise _Unusual
+            raise Unusual
         named = {name: [piece.columns[name] for piece in pieces] for name in pieces[0].columns}
         columns = {name: _joined(parts) for name, parts in named.items()}
-    except (Refused, _Unusual, ImportError):
+    except (Refused, Unusual, ImportError, UnicodeDecodeError):
         return None
     counts = [table.num_rows for table in tables]
     model, version = pieces[0].stream
@@ -94,10 +91,22 @@ def read(block: Block, limits: LimitSpec, key: Key) -> Decoded | None:
 def _table(block: Block, at: int, limits: LimitSpec) -> Any:
     """One message, its buffers still where they came."""
     message = block.data.data[int(block.starts[at]) : int(block.ends[at])]
-    table = arrow.table_of(message, limits)
+    table = arrow.table_of(message, limits, is_full=False)
     if not table.num_rows or len(set(table.column_names)) < table.num_columns:
-        raise _Unusual
+        raise Unusual
+    if not {kind.id for kind in table.schema.types} <= _plain_ids():
+        validated(table)
     return table
+
+
+@cache
+def _plain_ids() -> frozenset[int]:
+    """Types of which arrays may be joined however wrong their values are."""
+    import pyarrow as pa
+
+    numbers = pa.int64(), pa.int32(), pa.int16(), pa.int8(), pa.float64(), pa.float32()
+    others = pa.null(), pa.bool_(), pa.string(), *(pa.timestamp(unit) for unit in _UNITS_PER_MS)
+    return frozenset(kind.id for kind in (*numbers, *others))
 
 
 def _together(tables: Sequence[Any]) -> Any:
@@ -105,8 +114,9 @@ def _together(tables: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     if any(not table.schema.equals(tables[0].schema, check_metadata=True) for table in tables):
-        raise _Unusual
-    return pa.concat_tables(tables).combine_chunks()
+        raise Unusual
+    # The allocator of pyarrow gives memory back at once, and the next fetch clears every page anew.
+    return pa.concat_tables(tables).combine_chunks(memory_pool=pa.system_memory_pool())
 
 
 def _piece(table: Any, limits: LimitSpec, key: Key) -> _Piece:
@@ -116,26 +126,29 @@ def _piece(table: Any, limits: LimitSpec, key: Key) -> _Piece:
     stream = common.get("model", ""), common.get("version", "0")
     sizes = [len(text) for text in stream]
     if min(sizes) < 1 or max(sizes) > limits.max_text or len(features) > limits.max_features:
-        raise _Unusual
+        raise Unusual
     if "features" in names and any(name.startswith(arrow.FEATURE) for name in names):
-        raise _Unusual
+        raise Unusual
     if not {"id", "ts"} <= top.keys() or top.keys() & {*arrow.COMMON, "arrival_time"}:
-        raise _Unusual
-    columns = {f"feature.{name}": _feature(_whole(c), limits) for name, c in features.items()}
+        raise Unusual
+    for name in names:
+        if name not in top and name != "features" and not name.startswith(arrow.FEATURE):
+            validated(table[name])
+    read = _Reader(limits, key)
+    columns = {f"feature.{name}": read.feature(_whole(c)) for name, c in features.items()}
     for name, said in _OUTPUTS.items():
         if name in top:
-            output = _label if name == "label" else _number
-            columns[said] = output(_whole(top[name]), limits)
-    failed = _failed(top.get("status"), table.num_rows)
-    return _Piece(
-        stream, _times(_whole(top["ts"])), _ids(_whole(top["id"]), limits, key), failed, columns
-    )
+            output = read.label if name == "label" else _number
+            columns[said] = output(_whole(top[name]))
+    failed = _failed(top.get("status"), table.num_rows, key)
+    ids = id_hashes(_whole(top["id"]), limits.max_text, key)
+    return _Piece(stream, _times(_whole(top["ts"])), ids, failed, columns)
 
 
 def _whole(column: Any) -> Any:
     """A column of one chunk as an array."""
     if column.num_chunks != 1:
-        raise _Unusual
+        raise Unusual
     return column.chunk(0)
 
 
@@ -147,72 +160,49 @@ def _times(array: Any) -> NDArray[np.int64]:
         divisor = _UNITS_PER_MS.get(kind.unit, 0)
         array = array.cast(pa.timestamp(kind.unit)).cast(pa.int64())
     if array.null_count or array.type != pa.int64() or not divisor:
-        raise _Unusual
-    times = np.floor_divide(array.to_numpy(), divisor)
+        raise Unusual
+    times = array.to_numpy()
+    if divisor > 1:
+        times = np.floor_divide(times, divisor)
     if times.min() < 0 or times.max() > LATEST_MS:
-        raise _Unusual
+        raise Unusual
     return np.asarray(times, np.int64)
 
 
-def _ids(array: Any, limits: LimitSpec, key: Key) -> NDArray[np.uint64]:
-    import pyarrow as pa
-
-    if array.null_count or array.type != pa.string():
-        raise _Unusual
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    sizes = np.diff(ends)
-    if sizes.min() < 1 or sizes.max() > limits.max_text:
-        raise _Unusual
-    hashes = np.empty(len(array), np.uint64)
-    text = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
-    hash_texts(text, ends[1:].astype(np.int64) - int(ends[0]), key, hashes)
-    return hashes
-
-
-def _failed(column: Any, rows: int) -> NDArray[np.bool_]:
+def _failed(column: Any, rows: int, key: Key) -> NDArray[np.bool_]:
     if column is None:
         return np.zeros(rows, np.bool_)
-    codes, texts = _codes(_whole(column), str)
+    codes, texts = codes_of(_whole(column), str, key)
     if not set(texts) <= _FAILED.keys():
-        raise _Unusual
+        raise Unusual
     failed = np.array([_FAILED[text] for text in texts] + [False], np.bool_)
     return np.asarray(failed[codes])  # null, -1, is the last
 
 
-def _feature(array: Any, limits: LimitSpec) -> Column:
-    from pyarrow import types
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What may be a number or a text."""
 
-    kind = array.type
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind):
-        return _number(array, limits)
-    return _category(array, limits, _text)
+    limits: LimitSpec
+    key: Key
 
+    def feature(self, array: Any) -> Column:
+        from pyarrow import types
 
-def _label(array: Any, limits: LimitSpec) -> Column:
-    return _category(array, limits, label_text)
+        kind = array.type
+        if types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind):
+            return _number(array)
+        return self._category(array, _text)
 
+    def label(self, array: Any) -> Column:
+        return self._category(array, label_text)
 
-def _number(array: Any, _limits: LimitSpec) -> Column:
-    from pyarrow import types
-
-    kind = array.type
-    if types.is_null(kind):
-        return Column(np.full(len(array), NULL), None, [], None)
-    if not types.is_integer(kind) and not types.is_floating(kind):
-        raise _Unusual
-    numbers = array.to_numpy(zero_copy_only=False).astype(np.float64)
-    if array.null_count:
-        numbers[array.is_null().to_numpy(zero_copy_only=False)] = NULL
-    return Column(numbers, None, [], None)
-
-
-def _category(array: Any, limits: LimitSpec, said: Callable[[Any], str]) -> Column:
-    codes, texts = _codes(array, said)
-    if not texts:
-        return Column(np.full(len(array), NULL), None, [], None)
-    codes, texts = shortened(codes, texts, limits.max_text)
-    return Column(None, codes, texts, None)
+    def _category(self, array: Any, said: Callable[[Any], str]) -> Column:
+        codes, texts = codes_of(array, said, self.key)
+        if not texts:
+            return Column(np.full(len(array), NULL), None, [], None)
+        codes, texts = shortened(codes, texts, self.limits.max_text)
+        return Column(None, codes, texts, None)
 
 
 def _text(value: Any) -> str:
@@ -220,27 +210,33 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if type(value) is str:
         return value
-    raise _Unusual
+    raise Unusual
 
 
-def _codes(array: Any, said: Callable[[Any], Any]) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes by first appearance, and what the values are said as."""
-    from pyarrow import int32, types
+def _number(array: Any) -> Column:
+    import pyarrow as pa
 
     kind = array.type
-    if not types.is_dictionary(kind):
-        plain = types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind)
-        if not plain and not (types.is_integer(kind) and said is label_text):
-            raise _Unusual
-        array = array.dictionary_encode()
-    values = array.dictionary.to_pylist()
-    if None in values or not set(map(type, values)) <= {str, bool, int}:
-        raise _Unusual
-    codes = array.indices.cast(int32()).fill_null(NULL_CODE).to_numpy(zero_copy_only=False).copy()
-    new = np.empty(len(codes), np.int32)
-    count = localize(codes, np.full(len(values), -1, np.int32), new)
-    texts = [said(values[code]) for code in new[:count].tolist()]
-    return (codes, texts) if len(set(texts)) == count else shortened(codes, texts, 1 << 62)
+    if pa.types.is_null(kind):
+        return Column(np.full(len(array), NULL), None, [], None)
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+        raise Unusual
+    if kind != pa.float64():
+        numbers = array.to_numpy(zero_copy_only=False).astype(np.float64)
+    else:
+        numbers = np.frombuffer(array.buffers()[1], np.float64)[array.offset :][: len(array)]
+        # Kernels take what is their own: aligned, and writable as all other columns are.
+        if array.null_count or not (numbers.flags.writeable and numbers.flags.aligned):
+            numbers = numbers.copy()
+    if array.null_count:
+        numbers[_is_null(array)] = NULL
+    return Column(numbers, None, [], None)
+
+
+def _is_null(array: Any) -> NDArray[np.bool_]:
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    present = np.unpackbits(bits, bitorder="little")[array.offset :][: len(array)]
+    return np.asarray(present == 0)
 
 
 def _joined(parts: Sequence[Column]) -> Column:
@@ -248,7 +244,7 @@ def _joined(parts: Sequence[Column]) -> Column:
     if len(parts) == 1:
         return parts[0]
     if len({part.codes is None for part in parts}) > 1:
-        raise _Unusual
+        raise Unusual
     if parts[0].codes is None:
         return Column(np.concatenate([part.numbers for part in parts]), None, [], None)
     known: dict[str, int] = {}

@@ -90,7 +90,9 @@ class Rolls:
         self._kept_parts = configs.time.duplicates_for_ms // self._pane_ms
         self._open: dict[RollKey, Roll] = {}
         self._streams: dict[ModelKey, np.uint64] = {}  # their hashes
-        self._usual = 0  # ids of the roll closed last: the next one will have about as many
+        # Of the roll closed last: the next one will have about as many ids. What was not written to
+        # before, the system clears page by page, which costs more than all else about ids.
+        self._usual, self._spare = 0, ids.empty()
 
     def call(self, decoded: Decoded, placement: Placement) -> Called:
         """Enter the events of a fetch, and write the verdicts of those that are not counted.
@@ -130,7 +132,10 @@ class Rolls:
         for pane, unit in list(self._open):
             if self._time.is_complete(pane, max(unit, self._kept_parts)):
                 closed = self._open.pop((pane, unit))
-                self._usual = int(closed.ids.kept[0]) if unit == 0 else self._usual
+                if unit == 0:
+                    self._usual = int(closed.ids.kept[0])
+                    is_fit = len(closed.ids.hashes) <= 8 * self._usual
+                    self._spare = closed.ids if is_fit else ids.empty()
 
     def drop(self) -> None:
         """Forget all."""
@@ -148,8 +153,9 @@ class Rolls:
             before_ms = int(placement.before_ms[np.searchsorted(decoded.offsets, first)])
             spec = self._configs.at(key[0] * self._pane_ms)
             roll = self._open[key] = Roll(key[0], first, before_ms, spec)
-            usual = self._usual if key[1] == 0 else 0
-            roll.ids = ids.with_room(roll.ids, usual, spec.limits.max_ids)
+            if key[1] == 0:
+                spare, self._spare = ids.cleared(self._spare), ids.empty()
+                roll.ids = ids.with_room(spare, self._usual, spec.limits.max_ids)
         return roll
 
     def _admit(self, called: Called, decoded: Decoded, verdicts: NDArray[np.int8]) -> None:
