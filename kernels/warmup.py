@@ -133,6 +133,9 @@ def _columns() -> Iterator[Entry]:
     codes = np.zeros(1, np.int32)
     yield columns.survey, (0, 0, none, none, three)
     yield columns.fill, (0, 0, none, three)
+    one, events = np.zeros(1, np.int64), np.zeros((1, 8), np.int64)
+    found = one, one.copy(), one.copy(), np.zeros(1, np.uint64), np.zeros(1, np.bool_)
+    yield columns.split, (events, *found)
     yield columns.localize, (codes, np.full(1, -1, np.int32), codes.copy())
 
 

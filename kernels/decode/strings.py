@@ -111,14 +111,14 @@ def encode_texts(
         if not _is_there(present, first_bit + row):
             codes[row] = NULL_CODE
             continue
-        is_short = size <= _WORD
-        word = _short_word(at, size, base + room)
-        if not is_short:
+        if size <= _WORD:
+            word = _short_word(at, size, base + room)
+        else:
             word = _long_word(at, size, key[0], key[1])
         place = _place_of(word, size, key[0], key[1])
         code = places[place]
         while code >= 0:
-            first = base + load_four(bounds + 4 * firsts[code])
+            first = base + load_four(bounds + 4 * int(firsts[code]))
             if words[code] == word and sizes[code] == size and _is_same(first, at, size):
                 break
             place = (place + 1) & (PLACES - 1)
@@ -152,7 +152,7 @@ def encode_integers(
         word = load_word(values + 8 * row)
         place = _place_of(word, 0, key[0], key[1])
         code = places[place]
-        while code >= 0 and load_word(values + 8 * firsts[code]) != word:
+        while code >= 0 and load_word(values + 8 * int(firsts[code])) != word:
             place = (place + 1) & (PLACES - 1)
             code = places[place]
         if code < 0:

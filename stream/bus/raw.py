@@ -217,7 +217,7 @@ class _Unpacked:
         """Where a batch's records are now; it ends before it begins if it is too large."""
         if not self.size:
             self._data = _SPARES.room(int(self._packed * _Unpacked.ratio) + PADDING)
-            self._room = memoryview(self._data)[: len(self._data) - PADDING]
+            self._room = self._data.data[:-PADDING]
         size = _unpack(piece, kind, self._room[self.size :][:MAX_UNPACKED_BYTES])
         if size < 0 and self._data is not None:
             _SCRATCH[: self.size] = self._room[: self.size]
@@ -240,7 +240,7 @@ class _Unpacked:
         data[: self.size] = np.frombuffer(self._room[: self.size], np.uint8)
         data[self.size : self.size + own] = np.frombuffer(raw, np.uint8)[:own]
         table[list(plain), :2] += self.size
-        _Unpacked.ratio = min(max(_Unpacked.ratio, 1.1 * self.size / len(raw)), MOST_RATIO)
+        _Unpacked.ratio = min(max(_Unpacked.ratio, 1.1 * self.size / max(len(raw), 1)), MOST_RATIO)
         return data
 
 

@@ -53,18 +53,22 @@ class FastReader:
         scanned = self._scanner.scan(block)
         left = np.flatnonzero(scanned.reasons)
         dead = self._read_slowly(block, scanned, left) if len(left) else []
-        events = scanned.events
-        order = np.arange(len(events))
+        events, order = scanned.events, None
         if len(left):
             order = np.argsort(events[:, cell.MESSAGE // 8], kind="stable")
             events = events[order]
-        return Decoded(
-            events[:, cell.TIME // 8].copy(),
-            events[:, cell.ARRIVAL // 8].copy(),
-            block.offsets[events[:, cell.MESSAGE // 8]],
-            [self._run(scanned, order[rows], rows, pair) for pair, rows in _pairs(events)],
-            dead,
-        )
+        n = len(events)
+        times_ms, arrivals_ms, places = (np.empty(n, np.int64) for _ in range(3))
+        hashes, failed = np.empty(n, np.uint64), np.empty(n, np.bool_)
+        kernel.split(events, times_ms, arrivals_ms, places, hashes, failed)
+        runs = list[Columns]()
+        for pair, rows in _pairs(events):
+            model, version = self._scanner.text(pair >> 32), self._scanner.text(pair & 0xFFFF_FFFF)
+            columns, segments = self._columns(scanned, rows if order is None else order[rows])
+            is_all = len(rows) == n
+            of_run = (hashes, rows, failed) if is_all else (hashes[rows], rows, failed[rows])
+            runs.append(Columns(model, version, *of_run, columns, segments))
+        return Decoded(times_ms, arrivals_ms, block.offsets[places], runs, dead)
 
     def _read_slowly(
         self, block: Block, scanned: Scanned, left: NDArray[np.intp]
@@ -73,33 +77,12 @@ class FastReader:
         self._scanner.absorb(scanned, read, np.searchsorted(block.offsets, read.offsets))
         return read.dead
 
-    def _run(
-        self, scanned: Scanned, which: NDArray[np.intp], rows: NDArray[np.intp], pair: int
-    ) -> Columns:
-        """The events of one model and version; which: their records, rows: their places."""
-        scanner = self._scanner
-        records = scanned.events[which]
-        columns, segments = self._columns(scanned.events, which)
-        for name, pieces in scanned.arrays.items():
-            if name in columns:
-                columns[name].arrays = together(pieces, which)
-        outputs = {name: columns.pop(name) for name in OUTPUTS if name in columns}
-        return Columns(
-            scanner.text(pair >> 32),
-            scanner.text(pair & 0xFFFF_FFFF),
-            records[:, cell.HASH // 8].copy().view(np.uint64),
-            rows,
-            records[:, cell.FAILED // 8] != 0,
-            columns | outputs,
-            segments,
-        )
-
     def _columns(
-        self, events: NDArray[np.int64], which: NDArray[np.intp]
+        self, scanned: Scanned, which: NDArray[np.intp]
     ) -> tuple[dict[str, Column], dict[str, Column]]:
-        """Columns by name, and those of segments."""
+        """Columns of the events whose records are `which`, by name, and those of segments."""
         self._make_room()
-        scanner, base = self._scanner, events.ctypes.data
+        scanner, base = self._scanner, scanned.events.ctypes.data
         found = np.empty((scanner.keys, 3), np.int64)
         count = kernel.survey(base, scanner.cells, which, self._places, found)
         keys, kinds, counts = found[:count].T.tolist()
@@ -117,7 +100,12 @@ class FastReader:
             level, name = scanner.name(key)
             into = levels.get(level, columns)
             into[names.get(key) or PREFIXES.get(level, "") + name] = self._column(*parts)
-        return columns | shares, segments
+        columns |= shares
+        for name, pieces in scanned.arrays.items():
+            if name in columns:
+                columns[name].arrays = together(pieces, which)
+        outputs = {name: columns.pop(name) for name in OUTPUTS if name in columns}
+        return columns | outputs, segments
 
     def _empty_columns(self, n: int, kinds: list[int], counts: list[int]) -> Iterator[_Parts]:
         """Arrays for the columns of a run of n events, filled where not every event has a value."""
