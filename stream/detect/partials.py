@@ -61,6 +61,7 @@ class Partial:
     pane, part           as in ingest/windows.py
     first_offset         smallest and
     last_offset          largest offset of the source that contributed
+    raw                  the bytes it was read from, if it was; they lie below its state anyhow
     """
 
     stream: Stream
@@ -72,6 +73,7 @@ class Partial:
     reference_id: str | None
     config_hash: str
     state: WindowState = field(default_factory=WindowState)
+    raw: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +230,11 @@ def read(raw: bytes) -> Partial | Marker:
                 is_idle=is_idle,
                 beat=int(head.get("beat", 0)),
             )
-        return _unpack(head, np.frombuffer(raw, np.uint8, offset=end))
+        partial = _unpack(head, np.frombuffer(raw, np.uint8, offset=end))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"partial cannot be read: {error}") from None
+    partial.raw = raw
+    return partial
 
 
 def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:

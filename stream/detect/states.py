@@ -71,6 +71,13 @@ class NumberState:
                 self.packed = None
         return self.dense
 
+    def fold(self) -> None:
+        """Keep the cells packed until somebody asks for them."""
+        if self.dense is not None:
+            room = np.empty(sparse.packed_bound(len(self.dense)), np.uint8)
+            self.packed = room[: sparse.pack_counts(self.dense, room)].copy()
+            self.dense = None
+
     @classmethod
     def empty(cls, grid: Grid) -> NumberState:
         """No value yet."""
@@ -359,3 +366,10 @@ class WindowState:
             if self.joint is None:
                 self.joint = JointState.empty(other.joint.names, other.joint.scales)
             self.joint.merge(other.joint)
+
+    def fold(self) -> None:
+        """Keep the cells of numbers packed until somebody asks for them."""
+        for feature in self.features.values():
+            for number in (feature.number, feature.cosine):
+                if number is not None:
+                    number.fold()

@@ -280,14 +280,14 @@ class Gather:
         """Whether a part that is final now says nothing that is not held: it was sent again."""
         known = self._streams.get(item.stream)
         held = known.panes.get(item.pane, {}).get((item.source, item.part)) if known else None
-        return held is not None and not says_more(item, held.partial)
+        return held is not None and not says_more(item, held)
 
     def _hold(self, known: _Stream, item: Partial, offset: int) -> bool:
         """Keep a partial for the windows it belongs to; False if it says nothing new."""
         parts = known.panes.setdefault(item.pane, {})
         key = (item.source, item.part)
         held = parts.get(key)
-        if held is not None and not says_more(item, held.partial):
+        if held is not None and not says_more(item, held):
             return False
         parts[key] = Held(item, offset)
         self._order.append((offset, item.stream, item.pane, key))

@@ -367,6 +367,7 @@ class Judge:
         if any(f.verdict == BREACH and f.rule.kind != "drift" for f in findings):
             return
         self._starts.take(due.window, due.state)
+        due.state.fold()
         told_to = self._gather.next_offset
         earlier = _Earlier(due.window, told_to, _as_reference(due.window, due.state))
         self._earlier.setdefault(due.window.stream, {})[due.window.length_ms] = earlier

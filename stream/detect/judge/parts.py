@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+from zlib import compress, decompress
 
-from stream.detect.partials import Partial
+from stream.detect.partials import Partial, pack, read
 from stream.detect.states import Stream, WindowState
 
+FAST = 1  # of zlib's levels: a third of the size for a tenth of a millisecond
+
 PartKey = tuple[int, int]  # source partition, part
+_Identity = tuple[int, int, int, str | None, str]  # offsets, events, reference, configuration
 
 
 class Window(NamedTuple):
@@ -49,12 +53,33 @@ class Due:
     config_hashes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class Held:
-    """A partial, and where it stands on the partials topic."""
+    """A partial, and where it stands on the partials topic; away, it takes little memory.
 
-    partial: Partial
-    offset: int
+    identity  what makes two partials of one key the same, as they are a function of the log
+    """
+
+    __slots__ = ("_away", "_partial", "identity", "offset")
+
+    def __init__(self, partial: Partial, offset: int) -> None:
+        self.offset, self.identity = offset, _identity(partial)
+        self._partial: Partial | None = partial
+        self._away = b""
+
+    @property
+    def partial(self) -> Partial:
+        """The partial; not to be changed."""
+        if self._partial is not None:
+            return self._partial
+        again = read(decompress(self._away))
+        assert isinstance(again, Partial)
+        return again
+
+    def put_away(self) -> None:
+        """Keep bytes alone: what was judged is needed again by longer windows and revisions."""
+        if self._partial is not None:
+            raw = self._partial.raw or pack(self._partial)
+            self._away, self._partial = compress(raw, FAST), None
 
 
 def merge(
@@ -68,6 +93,7 @@ def merge(
         judging = {}
         for key in sorted(panes[pane]):
             partial = panes[pane][key].partial
+            panes[pane][key].put_away()
             state.merge(partial.state)
             low, high = offsets.get(partial.source, (partial.first_offset, 0))
             low, high = min(low, partial.first_offset), max(high, partial.last_offset)
@@ -87,13 +113,13 @@ def merge(
     )
 
 
-def says_more(new: Partial, held: Partial) -> bool:
+def says_more(new: Partial, held: Held) -> bool:
     """Whether new covers at least as much of the source as what is held, and is not just it."""
-    covers = new.last_offset >= held.last_offset and new.first_offset <= held.first_offset
-    return covers and _identity(new) != _identity(held)
+    first_offset, last_offset, *_ = held.identity
+    covers = new.last_offset >= last_offset and new.first_offset <= first_offset
+    return covers and _identity(new) != held.identity
 
 
-def _identity(partial: Partial) -> tuple[object, ...]:
-    """What makes two partials of one key the same, as they are a function of the log."""
+def _identity(partial: Partial) -> _Identity:
     span = partial.first_offset, partial.last_offset, partial.state.events
     return (*span, partial.reference_id, partial.config_hash)

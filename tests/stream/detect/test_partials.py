@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stream.detect import partials
 from stream.detect.ingest.windows import NEVER_MS
+from stream.detect.judge.parts import Held
 from stream.detect.partials import Marker, Partial, pack, pack_marker, read
 from stream.detect.states import FeatureState, Stream
 from stream.errors import FormatError
@@ -191,3 +192,15 @@ def test_any_bytes_under_a_right_checksum_are_read_or_refused(body: bytes) -> No
     raw = partials.MAGIC + bytes([partials.VERSION]) + crc32(body).to_bytes(4, "little") + body
     with pytest.raises(FormatError):
         read(raw)
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "made here"])
+def test_a_partial_that_was_put_away_is_the_same_to_the_byte(is_read: bool) -> None:
+    part, raw = packed(VALUES)
+    item = read(raw) if is_read else part
+    assert isinstance(item, Partial)
+    held = Held(item, 7)
+    held.put_away()
+    held.put_away()
+    assert (pack(held.partial), held.offset) == (raw, 7)
+    assert held.partial is not item

@@ -183,3 +183,14 @@ def test_edges_of_a_continuous_number_separate_something(rng: np.random.Generato
     counts = np.histogram(spike, np.concatenate([[-np.inf], edges, [np.inf]]))[0]
     assert len(edges)
     assert counts.min() > 0
+
+
+def test_folded_cells_are_the_same_in_less_memory() -> None:
+    number, again = state_of([1.0, 2.5, 2.5, 1e9]), state_of([1.0, 2.5, 2.5, 1e9])
+    number.fold()
+    number.fold()
+    assert number.dense is None
+    assert number.packed is not None
+    assert number.packed.nbytes < 20
+    assert merged(number, again).cells.tolist() == merged(again, again).cells.tolist()
+    assert number.cells.tolist() == again.cells.tolist()
