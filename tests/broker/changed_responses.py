@@ -73,7 +73,7 @@ def _response(rng: random.Random) -> Response:
 def _batch(rng: random.Random, first: int) -> tuple[bytes, int]:
     """A batch, and the offset after it."""
     n = rng.choice((1, 1, 2, 3, 5))
-    values = [rng.randbytes(_size(rng)) for _ in range(n)]
+    values = [_value(rng) for _ in range(n)]
     gaps = [rng.choice((1, 1, 1, 4)) for _ in values]
     deltas = [sum(gaps[:i]) for i in range(n)]
     producer = rng.choice(PRODUCERS)
@@ -110,8 +110,9 @@ def _batch(rng: random.Random, first: int) -> tuple[bytes, int]:
     return data, first + sum(gaps)
 
 
-def _size(rng: random.Random) -> int:
-    return rng.choice(LARGE) if rng.random() < 0.002 else rng.choice(SIZES)
+def _value(rng: random.Random) -> bytes:
+    size = rng.choice(LARGE) if rng.random() < 0.002 else rng.choice(SIZES)
+    return rng.randbytes(size) if rng.random() < 0.7 else rng.randbytes(1) * 8 * size
 
 
 def _changed(rng: random.Random, data: bytes) -> bytes:

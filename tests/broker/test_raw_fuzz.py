@@ -108,6 +108,7 @@ def compare(seed: int, n: int, at_once: int = 40) -> Counter[str]:
     rng, source, seen = random.Random(seed), responses(seed), Counter[str]()
     for _ in range(n // at_once):
         some = list(islice(source, at_once))
+        raw._Unpacked.ratio = rng.choice((0.1, 1.0, 2.0, 8.0))  # a guess that is wrong, or right
         for sent, theirs in _both(some, rng):
             seen[theirs.ended_by or ("records" if theirs.rows else "nothing")] += 1
             seen["batches"] += sent.data.count(b"\0\0\0\0\2")
