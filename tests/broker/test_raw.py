@@ -100,6 +100,20 @@ def test_codecs_mixed_and_a_batch_that_is_not_complete() -> None:
     assert ours[-1] == 25
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CODECS.values() if kind])
+@pytest.mark.parametrize("ratio", [0.01, 1.0, 16.0])
+def test_what_unpacks_to_more_than_expected_is_read_as_well(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, kind: int
+) -> None:
+    monkeypatch.setattr(raw._Unpacked, "ratio", ratio)
+    sizes = 10, 20_000, 10, 100_000, 10
+    batches = [batch(10 * at, [b"v" * size] * 3, kind) for at, size in enumerate(sizes)]
+    for data in (b"".join(batches), b"".join(batches) + batch(50, [b"plain"])):
+        raws, plain = both(data)
+        assert raws == plain
+        assert len(plain) >= 15
+
+
 @pytest.mark.parametrize("first_offset", [0, 5, 7, 9])
 def test_a_fetch_may_begin_inside_a_batch(first_offset: int) -> None:
     ours, theirs = both(batch(5, VALUES) + batch(10, VALUES, 3), first_offset)

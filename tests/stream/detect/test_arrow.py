@@ -225,6 +225,25 @@ def test_a_stream_that_is_cut_or_changed_is_refused_or_read_alike(rng: np.random
         read(changed.tobytes())
 
 
+def test_changed_texts_are_refused_or_read_alike(rng: np.random.Generator) -> None:
+    columns = {
+        "features.c": ["ä", None, "a text longer than a word"],
+        "status": ["ok", None, "error"],
+    }
+    columns |= {
+        "note": ["é", "x", "y"],
+        "features.d": pa.array(["p", "q", "p"]).dictionary_encode(),
+    }
+    whole = stream(columns | {"label": [1, None, 7], "features.x": [1.5, None, 3.0]})
+    outcomes = set()
+    for _ in range(100):
+        changed = np.frombuffer(whole, np.uint8).copy()
+        for place in rng.integers(len(whole) // 3, len(whole), rng.integers(1, 4)):
+            changed[place] = rng.integers(256)
+        outcomes.add(is_read_fast(changed.tobytes(), whole))
+    assert outcomes == {True, False}
+
+
 def test_more_rows_than_bytes_are_refused() -> None:
     sink, schema = pa.BufferOutputStream(), pa.schema([("id", pa.null())])
     with pa.ipc.new_stream(sink, schema) as writer:
