@@ -7,22 +7,24 @@ Not   one event per message (bench_bus.py)
 
 Arrays, batches and streams take their turn with Faust in every run. Each of two workers has a
 core of its own, and so has the one beside them: alone it would use a second for its threads. The
-broker needs some of a core, too: with two cores they share.
+broker needs some of a core, too, which is said: with two cores they share.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import statistics
 import tempfile
 import time
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import backlog, worker
-from benchmarks.measuring import Row, compared
-from benchmarks.processes import Program, events_per_cpu_second, running
+from benchmarks.measuring import Row, compared, cpu_seconds
+from benchmarks.processes import POLL_S, Program, events_per_cpu_second, running
 from stream.broker import EmbeddedBroker
 from stream.errors import BusError
 
@@ -51,9 +53,12 @@ def rows(quick: bool = False) -> list[Row]:
                 faust = _faust(folder, broker.bootstrap, events, at)
                 for topic, measured in pairs.items():
                     measured.append((_ours(folder, broker.bootstrap, topic, events, at), faust))
-            both = [_two_and_one(folder, broker.bootstrap, events, at) for at in range(runs)]
+            both = [_two_and_one(folder, broker, events, at) for at in range(runs)]
     found = [compared(ROWS[topic], measured, RATE) for topic, measured in pairs.items()]
-    return [*found, compared("pipeline/workers2/vs_workers1", both, WALL)]
+    pairs_of_rates = [(two.rate, one.rate) for two, one in both]
+    broker_busy = statistics.median(two.broker_busy for two, _ in both)
+    unit = f"{WALL}; the broker used {broker_busy:.0%} of a core beside two"
+    return [*found, compared("pipeline/workers2/vs_workers1", pairs_of_rates, unit)]
 
 
 def _ours(folder: Path, bootstrap: str, topic: str, events: int, at: int) -> float:
@@ -72,16 +77,26 @@ def _faust(folder: Path, bootstrap: str, events: int, at: int) -> float:
     return events_per_cpu_second(program, int(events * 0.015), folder / f"{group}.log")
 
 
-def _two_and_one(folder: Path, bootstrap: str, events: int, at: int) -> tuple[float, float]:
-    found = tuple(_wall_rate(folder, bootstrap, events, at, workers) for workers in (2, 1))
-    print(f"  run {at + 1}: two workers {found[0]:,.0f}, one {found[1]:,.0f}", flush=True)
-    return found[0], found[1]
+class _Wall(NamedTuple):
+    """Events per second of all workers, and the share of a core that the broker used."""
+
+    rate: float
+    broker_busy: float
 
 
-def _wall_rate(folder: Path, bootstrap: str, events: int, at: int, workers: int) -> float:
-    """Events per second from when every worker counts until all events are counted."""
+def _two_and_one(folder: Path, broker: EmbeddedBroker, events: int, at: int) -> tuple[_Wall, _Wall]:
+    two, one = (_wall_rate(folder, broker, events, at, workers) for workers in (2, 1))
+    print(f"  run {at + 1}: two workers {two.rate:,.0f}, one {one.rate:,.0f}", flush=True)
+    return two, one
+
+
+def _wall_rate(folder: Path, broker: EmbeddedBroker, events: int, at: int, workers: int) -> _Wall:
+    """From when every worker counts until all events are counted.
+
+    What one has counted of a pane and hands over, the other counts once more: that is work, too.
+    """
     name = f"wall-{workers}-{at}"
-    program = worker.program(folder, bootstrap, backlog.JSON, name, events)
+    program = worker.program(folder, broker.bootstrap, backlog.JSON, name, events)
     with contextlib.ExitStack() as stack:
         ones = [
             stack.enter_context(running(replace(program, core=core), folder / f"{name}-{i}.log"))
@@ -89,9 +104,13 @@ def _wall_rate(folder: Path, bootstrap: str, events: int, at: int, workers: int)
         ]
         for one in ones:
             one.until_counted(1)
-        first, started = sum(one.counted() for one in ones), time.perf_counter()
+        first, used_s = sum(one.counted() for one in ones), cpu_seconds(broker.pid or 0)
+        started = time.perf_counter()
         while time.perf_counter() - started < LIMIT_S:
-            if sum(one.counted() for one in ones) >= events:
-                return (events - first) / (time.perf_counter() - started)
-            time.sleep(0.05)
+            counted = sum(one.counted() for one in ones)
+            if counted >= events:
+                passed = time.perf_counter() - started
+                used_s = cpu_seconds(broker.pid or 0) - used_s
+                return _Wall((counted - first) / passed, used_s / passed)
+            time.sleep(POLL_S)
     raise BusError(f"not all of {events} events were counted within {LIMIT_S:g} s")
