@@ -52,7 +52,9 @@ class _Piece:
 def is_all_arrow(block: Block) -> bool:
     """Whether there are messages, and every one may be a stream."""
     starts, ends = block.starts, block.ends
-    is_long = bool(len(starts)) and bool((ends - starts >= len(arrow.MAGIC)).all())
+    if not len(starts) or block.data[starts[0]] != arrow.MAGIC[0]:
+        return False  # as most are, and to look at each would load it twice
+    is_long = bool((ends - starts >= len(arrow.MAGIC)).all())
     return is_long and bool((block.data[starts] == arrow.MAGIC[0]).all())
 
 
