@@ -32,9 +32,10 @@ def problem(item: Partial | Marker, pane_ms: int) -> str | None:
 def _of_marker(marker: Marker) -> Iterator[str]:
     if not 0 <= marker.source < marker.sources < MOST:
         yield f"source {marker.source} of {marker.sources}"
-    is_known = marker.watermark_ms in (NEVER_MS, -NEVER_MS)
-    if not is_known and not -LATEST_MS <= marker.watermark_ms <= LATEST_MS:
-        yield f"watermark {marker.watermark_ms}"
+    for name, at_ms in (("watermark", marker.watermark_ms), ("sent", marker.sent_ms)):
+        is_known = at_ms in (NEVER_MS, -NEVER_MS)
+        if not is_known and not -LATEST_MS <= at_ms <= LATEST_MS:
+            yield f"{name} {at_ms}"
 
 
 def _of_partial(partial: Partial, pane_ms: int) -> Iterator[str]:

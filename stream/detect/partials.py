@@ -43,6 +43,7 @@ from stream.detect.states import (
     Stream,
     WindowState,
 )
+from stream.detect.times import NEVER_MS
 from stream.errors import FormatError
 
 MAGIC = b"DLP"
@@ -85,6 +86,8 @@ class Marker:
              time after the marker before was acknowledged has been sent
     beat     one more than that of its sender's marker before; others who send for this partition
              count elsewhere, so that a copy is known as one, and an overtaken owner as another
+    sent_ms  parts that nothing can join from this watermark on were all sent before
+    sent_to  so were all parts that end below this offset
     """
 
     source: int
@@ -92,6 +95,8 @@ class Marker:
     watermark_ms: int
     is_idle: bool
     beat: int = 0
+    sent_ms: int = NEVER_MS
+    sent_to: int = 0
 
 
 def pack_marker(marker: Marker) -> bytes:
@@ -99,6 +104,7 @@ def pack_marker(marker: Marker) -> bytes:
     head = {
         "marker": [marker.source, marker.sources, marker.watermark_ms, marker.is_idle],
         "beat": marker.beat,
+        "sent": [marker.sent_ms, marker.sent_to],
     }
     return _seal(orjson.dumps(head), b"")
 
@@ -223,12 +229,15 @@ def read(raw: bytes) -> Partial | Marker:
         head = orjson.loads(raw[HEAD_AT:end])
         if "marker" in head:
             source, sources, watermark_ms, is_idle = head["marker"]
+            sent_ms, sent_to = head.get("sent", (NEVER_MS, 0))
             return Marker(
                 source=source,
                 sources=sources,
                 watermark_ms=watermark_ms,
                 is_idle=is_idle,
                 beat=int(head.get("beat", 0)),
+                sent_ms=int(sent_ms),
+                sent_to=int(sent_to),
             )
         partial = _unpack(head, np.frombuffer(raw, np.uint8, offset=end))
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -356,6 +356,8 @@ class Ingestor:
                 watermark_ms=self.told_ms,
                 is_idle=is_idle,
                 beat=self._beat,
+                sent_ms=self.watermark_ms,
+                sent_to=self._next_offset if is_idle else 0,
             )
         return intake
 

@@ -277,10 +277,13 @@ class Gather:
         return held is not None and held.offset == offset
 
     def _is_repeat(self, item: Partial) -> bool:
-        """Whether a part that is final now says nothing that is not held: it was sent again."""
+        """Whether a part that is final now says nothing new: it was sent again."""
         known = self._streams.get(item.stream)
         held = known.panes.get(item.pane, {}).get((item.source, item.part)) if known else None
-        return held is not None and not says_more(item, held)
+        if held is not None:
+            return not says_more(item, held)
+        closes_ms = (item.pane + item.part + 1) * self._pane_ms
+        return self._sources.has_sent(item.source, closes_ms, item.last_offset)
 
     def _hold(self, known: _Stream, item: Partial, offset: int) -> bool:
         """Keep a partial for the windows it belongs to; False if it says nothing new."""

@@ -35,17 +35,21 @@ class Heard:
     marker      its last
     seen_ms     how far all had come, idle ones left out, when it came
     vouched_ms  the same of its sender's marker before
+    sent_ms     the furthest that any of its markers said of what was sent,
+    sent_to     in time and in offsets
     """
 
     marker: Marker
     seen_ms: int = NEVER_MS
     vouched_ms: int = NEVER_MS
+    sent_ms: int = NEVER_MS
+    sent_to: int = 0
 
     def to_json(self) -> list[int]:
         """As a row of a record."""
         m = self.marker
         marker = [m.source, m.sources, m.watermark_ms, m.is_idle]
-        return [*marker, self.seen_ms, self.vouched_ms, m.beat]
+        return [*marker, self.seen_ms, self.vouched_ms, m.beat, self.sent_ms, self.sent_to]
 
     @classmethod
     def from_json(
@@ -57,12 +61,13 @@ class Heard:
         seen_ms: int = NEVER_MS,
         vouched_ms: int = NEVER_MS,
         beat: int = 0,
+        *sent: int,
     ) -> Heard:
         """Of a row; release 0.1 wrote the first four: such a source has vouched for nothing."""
         marker = Marker(
             source=source, sources=sources, watermark_ms=watermark_ms, is_idle=is_idle, beat=beat
         )
-        return cls(marker, seen_ms, vouched_ms)
+        return cls(marker, seen_ms, vouched_ms, *sent)
 
 
 class Sources:
@@ -90,9 +95,17 @@ class Sources:
                 vouched_ms = known.seen_ms if is_next else known.vouched_ms
             if marker.watermark_ms == -NEVER_MS:  # the end of a log that was recorded
                 vouched_ms = marker.watermark_ms
+            sent_ms = max(known.sent_ms if known else NEVER_MS, marker.sent_ms)
+            sent_to = max(known.sent_to if known else 0, marker.sent_to)
             self._heard[marker.source] = Heard(marker)
-            self._heard[marker.source] = Heard(marker, self._told_ms(), vouched_ms)
+            seen_ms = self._told_ms()
+            self._heard[marker.source] = Heard(marker, seen_ms, vouched_ms, sent_ms, sent_to)
         return self._vouched_ms()
+
+    def has_sent(self, source: int, closes_ms: int, last_offset: int) -> bool:
+        """Whether a part must have come before, if nothing can join it from closes_ms on."""
+        heard = self._heard.get(source)
+        return heard is not None and (closes_ms <= heard.sent_ms or last_offset < heard.sent_to)
 
     def _told_ms(self) -> int:
         """What all markers say, whoever vouches for it."""
@@ -113,8 +126,7 @@ class Sources:
 
 
 def _is_old(marker: Marker, known: Marker) -> bool:
-    is_again = marker.beat == known.beat != 0
-    return marker.watermark_ms < known.watermark_ms or (is_again and marker == known)
+    return marker.watermark_ms < known.watermark_ms or marker.beat == known.beat != 0
 
 
 def _with_others(idle: list[Heard]) -> Iterable[int]:

@@ -218,6 +218,28 @@ def test_a_part_that_comes_after_its_window_is_final_is_an_orphan() -> None:
     assert told.orphans == 1
 
 
+def test_a_part_that_was_sent_before_its_window_was_let_go_is_no_orphan() -> None:
+    #   the log goes on a day later: what was counted is forgotten; a worker is killed, another
+    #   one reads the last minute before that day again, and sends what it finds
+    day_s = 86_400
+    told = Told()
+    end = replace(marker(day_s), sent_ms=at(day_s), sent_to=0)
+    told.give(partial(10, n=3, offsets=(0, 9)), end)
+    assert told.give(partial(10, n=3, offsets=(0, 9)), end) == []
+    assert told.orphans == 0
+
+
+def test_a_part_that_came_after_a_silence_is_an_orphan_only_if_it_is_more() -> None:
+    #   the clock moved the watermark, so the pane is open still: up to offset 9 all of it was sent
+    told = Told()
+    idle = replace(marker(86_400, is_idle=True), sent_ms=at(20), sent_to=10)
+    told.give(partial(10, n=3, offsets=(0, 9)), idle)
+    told.give(partial(10, n=3, offsets=(0, 9)), idle)
+    assert told.orphans == 0
+    told.give(partial(10, n=4, offsets=(0, 10)), idle)
+    assert told.orphans == 1
+
+
 def test_a_final_part_that_is_sent_again_after_a_crash_is_no_orphan() -> None:
     told = Told()
     told.give(partial(10, n=3), marker(60))

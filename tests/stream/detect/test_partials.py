@@ -82,7 +82,8 @@ def test_a_partial_of_categories_alone_is_read_too() -> None:
 
 @pytest.mark.parametrize("watermark_ms", [NEVER_MS, 0, builders.START_MS, -NEVER_MS])
 def test_a_marker_is_read_as_it_was_packed(watermark_ms: int) -> None:
-    marker = Marker(source=3, sources=8, watermark_ms=watermark_ms, is_idle=True)
+    times = {"watermark_ms": watermark_ms, "sent_ms": watermark_ms, "sent_to": 7}
+    marker = Marker(source=3, sources=8, is_idle=True, beat=2**52, **times)
     assert read(pack_marker(marker)) == marker
 
 

@@ -32,7 +32,7 @@ from stream.detect.states import CategoryState, FeatureState, Stream, WindowStat
 from stream.errors import FormatError, UsageError
 from tests.builders import M
 
-IDLE = Heard(Marker(source=0, sources=1, watermark_ms=5, is_idle=True, beat=4), 5, 3)
+IDLE = Heard(Marker(source=0, sources=1, watermark_ms=5, is_idle=True, beat=4), 5, 3, 2, 1)
 HEAD = HeadRecord(
     Position(7, 60_000, -60_000, {0: IDLE}),
     3,

@@ -109,6 +109,8 @@ def windows_hold_each_event_once(world: World, expected: Expected) -> None:
         missing = tally.ids.total() - (last[key]["count"] if key in last else 0)
         assert 0 <= missing <= most, f"I2: {missing} events of {key} are missing"
         assert missing <= tally.hopeless, f"I1: {key} was run away from"
+        has_all = key in last and stated(last[key]) == meant(tally)
+        assert not has_all, f"I2: {key} has everything, and letters say that it has not"
 
 
 def windows_name_the_configuration_of_their_last_pane(
