@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from mode import Service
 from mode.utils.logging import get_logger
 
@@ -216,18 +216,24 @@ class ConfigurationLog(Service):
             self._known_ms = max(self._known_ms, arrived_ms)
 
     async def refresh(self) -> None:
-        """Take everything there is now; tries until the broker answers."""
+        """Take everything there is now; tries until the broker answers, or it is cancelled."""
         async with self._turn:
-            while not self.should_stop:
-                try:
-                    found = await self.read()
-                except KafkaError as error:
-                    logger.warning("configurations will be read again: %r", error)
-                    await asyncio.sleep(PAUSE_S)
-                    continue
-                for announcement in found:
-                    self._take(announcement)
-                return
+            found = await self._tried()
+            while found is None:
+                await asyncio.sleep(PAUSE_S)
+                found = await self._tried()
+            for announcement in found:
+                self._take(announcement)
+
+    async def _tried(self) -> list[Announcement] | None:
+        if self._consumer is None:  # the worker stops, and would only count what it may not
+            return None
+        try:
+            return await self.read()
+        except (KafkaError, ConsumerStoppedError) as error:
+            if not self.should_stop:
+                logger.warning("configurations will be read again: %r", error)
+            return None
 
     async def read(self) -> list[Announcement]:
         """What came since the last call; records that say nothing are logged and left out."""
