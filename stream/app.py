@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
@@ -158,6 +159,13 @@ async def preflight(settings: Settings) -> Announced:
         await producer.stop()
 
 
+def free_port(bind: str) -> int:
+    """A port of this address that nobody listens on; Faust does not take 0 for one."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.create_server((bind, 0), family=family) as found:
+        return int(found.getsockname()[1])
+
+
 def build(settings: Settings, announced: Announced) -> App:
     """The worker's app, with agents, lanes and pages; starts nothing."""
     bus, connection, clock = settings.bus, connection_of(settings), SystemClock()
@@ -168,7 +176,7 @@ def build(settings: Settings, announced: Announced) -> App:
         datadir=None,
         web_bind=settings.web.bind,
         web_host=settings.web.bind,
-        web_port=settings.web.port,
+        web_port=settings.web.port or free_port(settings.web.bind),
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
         table_standby_replicas=0,
