@@ -98,12 +98,12 @@ def in_force(announcements: Sequence[Announcement], read_spec: ReadSpec) -> Conf
     """
     rests = [at for at, one in enumerate(announcements) if one.kind == RESTARTED]
     announcements = announcements[rests[-1] :] if rests else announcements
+    first = next((at for at, one in enumerate(announcements) if one.kind != STARTED), None)
+    if first is not None:  # what workers say after that decides nothing
+        later = [one for one in announcements[first:] if one.kind != STARTED]
+        announcements = [*announcements[:first], *later]
     found: Configurations | None = None
-    settled = False
     for one in announcements:
-        if one.kind == STARTED and settled:
-            continue
-        settled |= one.kind != STARTED
         try:
             if found is None or one.kind == STARTED:
                 found = Configurations(read_spec(one))

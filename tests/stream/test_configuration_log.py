@@ -136,8 +136,9 @@ def test_one_that_this_release_does_not_accept_is_refused_if_it_is_the_last(
 ) -> None:
     newer = announced(three[1])._replace(document={"models": {"m": {"fancy": 1}}})
     first = announced(three[0], STARTED)
-    with pytest.raises(UsageError, match="fancy"):
-        hashes(tmp_path, [first, newer])
+    for log in ([first, newer], [first, newer, announced(three[1], STARTED)]):
+        with pytest.raises(UsageError, match="fancy"):
+            hashes(tmp_path, log)
     after = [three[0].detector.config_hash, three[2].detector.config_hash]
     assert hashes(tmp_path, [first, newer, announced(three[2])]) == after
 
