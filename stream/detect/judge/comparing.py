@@ -21,6 +21,7 @@ from stream.detect.judge.measures import Comparison, compare
 from stream.detect.judge.noise import Noise
 from stream.detect.judge.parts import Due
 from stream.detect.judge.past import Past
+from stream.detect.judge.summaries import tidy
 from stream.detect.references import Reference
 from stream.detect.states import FeatureState, WindowState
 
@@ -72,7 +73,7 @@ def write_verdicts(summary: dict[str, Any], findings: list[Finding]) -> None:
             if measures is not None:
                 told = measures.get("verdict", NO_DATA)
                 measures["verdict"] = max(told, finding.verdict, key=RANK.index)
-                measures.update(sizing(finding))
+                measures.update(tidy(sizing(finding)))
     summary["summary"] = sentence_of(summary, findings)
 
 

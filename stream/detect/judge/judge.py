@@ -36,7 +36,7 @@ from stream.detect.judge.measures import Comparison
 from stream.detect.judge.parts import Due, Window
 from stream.detect.judge.past import Past
 from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecord
-from stream.detect.judge.summaries import add_joint, digest, summarise, tidy
+from stream.detect.judge.summaries import add_joint, digest, finished, summarise
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, TimeSpec
@@ -334,7 +334,7 @@ class Judge:
             past.learn(due.window.length_ms, due.window.end_ms, comparisons)
         self._keep_as_previous(due, findings)
         self._changed[stream] = None
-        return tidy(summary), alerts
+        return finished(summary), alerts
 
     def _segments(self, stream: Stream) -> int:
         """Among how many segments the model's budget for them is shared."""

@@ -36,15 +36,23 @@ DIGITS = 12
 def tidy(value: Any) -> Any:
     """Ready for JSON: 12 significant digits, None for what is not finite, plain Python types."""
     kind = type(value)
+    if kind is float:
+        return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
     if kind is str or kind is int or kind is bool or value is None:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {str(k): tidy(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
+        return {k if type(k) is str else str(k): tidy(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
         return [tidy(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return tidy(value.tolist())
+    return value
+
+
+def finished(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary that verdicts were written into, ready for JSON; its largest parts were before."""
+    tidied = ("features", "prediction", "service")
+    return {key: value if key in tidied else tidy(value) for key, value in summary.items()}
 
 
 def digest(*parts: object) -> str:
