@@ -65,6 +65,49 @@ def unpack_counts(buffer: NDArray[np.uint8], out: NDArray[np.int64]) -> int:
 
 
 @kernel
+def unpack_rows(
+    buffer: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    out: NDArray[np.int64],
+) -> None:
+    """ADD packed counts, one after another in a buffer, each to its row of `out` (n_rows, n_cells).
+
+    ends  (m + 1,)  where each begins, and where the last one ends
+    rows  (m,)      -1 is skipped; what is corrupt changes nothing, as in `unpack_counts`
+    """
+    for at in range(rows.size):
+        if rows[at] >= 0:
+            unpack_counts(buffer[ends[at] : ends[at + 1]], out[rows[at]])
+
+
+@kernel
+def totals(
+    buffer: NDArray[np.uint8], ends: NDArray[np.int64], n_cells: int, out: NDArray[np.int64]
+) -> None:
+    """Write the sum of each packed counts to `out` (m,); -1 for what cannot be unpacked.
+
+    ends  (m + 1,)  as in `unpack_rows`
+    """
+    for at in range(out.size):
+        out[at] = _total(buffer[ends[at] : ends[at + 1]], n_cells)
+
+
+@kernel
+def _total(buffer: NDArray[np.uint8], n_cells: int) -> int:
+    filled, at = _read(buffer, 0)
+    following, total = 0, 0
+    for _ in range(min(filled, n_cells + 1)):
+        skipped, at = _read(buffer, at)
+        count, at = _read(buffer, at)
+        if at < 0 or skipped >= n_cells - following or count == 0 or total > MOST - count:
+            return -1
+        total += count
+        following += skipped + 1
+    return total if at >= 0 else -1
+
+
+@kernel
 def _walk(buffer: NDArray[np.uint8], out: NDArray[np.int64], is_adding: bool) -> int:
     filled, at = _read(buffer, 0)
     following = 0

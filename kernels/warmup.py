@@ -19,6 +19,7 @@ from kernels import hashing, ids, jit, placing, sparse
 from kernels.decode import columns, events, records, strings, tables
 from kernels.measures import (
     attributions,
+    cells,
     correlation,
     distances,
     divergences,
@@ -154,7 +155,11 @@ def _sparse() -> Iterator[Entry]:
     yield sparse.pack_counts, (np.ones(2, np.int64), buffer)
     yield sparse.pack_counts, (np.ones(2, np.uint32), buffer)
     yield sparse.unpack_counts, (buffer, np.zeros(2, np.int64))
-    yield sparse.unpack_counts, (np.frombuffer(buffer.tobytes(), np.uint8), np.zeros(2, np.int64))
+    sent = np.frombuffer(buffer.tobytes(), np.uint8)
+    yield sparse.unpack_counts, (sent, np.zeros(2, np.int64))
+    ends, row = np.array([0, sent.size], np.int64), np.zeros(1, np.int32)
+    yield sparse.unpack_rows, (sent, ends, row, np.zeros((1, 2), np.int64))
+    yield sparse.totals, (sent, ends, 2, np.zeros(1, np.int64))
 
 
 def _moments() -> Iterator[Entry]:
@@ -162,6 +167,8 @@ def _moments() -> Iterator[Entry]:
     state, other = moments.empty(1), moments.empty(1)
     yield moments.update, (state, slots, column, 0.0, 1.0)
     yield moments.merge, (state, slots, other, 1.0)
+    yield moments.merge_each, (state, slots, other, np.ones(1))
+    yield moments.describe, (state, np.ones(1), np.zeros((1, 5)))
     yield runs.is_one, (slots,)
     yield runs.arrange, (slots, np.zeros(1, np.int32), np.zeros(2, np.int64))
     arranged, scratch = runs.runs_of(slots, state.count), numbers.scratch()
@@ -178,10 +185,10 @@ def _moments() -> Iterator[Entry]:
 
 def _features(arranged: runs.Runs, slots: Any, column: Any) -> Iterator[Entry]:
     """Of one number, every sketch there is, and one category."""
-    shape, cells, listed = moments.empty(1), logbins.empty(1), values.empty(1, 1)
+    shape, binned, listed = moments.empty(1), logbins.empty(1), values.empty(1, 1)
     hashed, table = hyperloglog.empty(1), values.build_table(column)
     key, found, grid = (np.uint64(1), np.uint64(2)), np.zeros(1, np.int64), np.ones((1, 2))
-    row = np.array([features.number_row(shape, cells, hashed, table, listed)])
+    row = np.array([features.number_row(shape, binned, hashed, table, listed)])
     numbered = (row, grid, np.array([column.ctypes.data]), 1, 1, arranged, key, features.work())
     yield features.update_numbers, (*numbered, found)
     codes, apart = np.zeros(1, np.int32), np.zeros((1, 3), np.int64)
@@ -203,6 +210,11 @@ def _logbins(dtype: type[np.uint32] | type[np.int64]) -> Iterator[Entry]:
     yield logbins.merge, (state, slots, pane)
     yield logbins.merge, (state, slots, logbins.empty(1, dtype))
     yield logbins.quantiles, (state.counts[0], edges, 0.0, 1.0, np.array([0.5]), np.zeros(1))
+    rows, ends, found = state.counts, edges[None], np.zeros((1, 1))
+    each = (rows, ends, np.zeros(1), np.ones(1), np.array([0.5]), found)
+    yield logbins.quantiles_each, each
+    yield logbins.snapped, (rows[0], edges, np.array([0.5]), found[0])
+    yield logbins.snapped_each, (rows, ends, np.array([0.5]), found, np.zeros(1, np.int64))
     yield logbins.regrid, (state.counts[0], edges, edges, counts)
     yield logbins.reset, (state, 0)
 
@@ -225,6 +237,9 @@ def _hyperloglog() -> Iterator[Entry]:
     yield hyperloglog.note, (state, 0, np.ones(1, np.uint64), 0, 1, np.zeros(1, np.uint8))
     yield hyperloglog.merge, (state, slots, hyperloglog.empty(1))
     yield hyperloglog.distinct, (state, 0)
+    packed = np.frombuffer(hyperloglog.pack(state, 0), np.uint8)
+    spans = np.array([[0, packed.size]], np.int64)
+    yield hyperloglog.unpack_each, (packed, spans, hyperloglog.empty(1).registers)
     yield hyperloglog.reset, (state, 0)
 
 
@@ -309,6 +324,9 @@ def _measures() -> Iterator[Entry]:
     yield divergences.l_infinity, (counts, counts)
     yield divergences.culprit, (counts, counts)
     yield histograms.measured, (counts, counts)
+    every = (counts, counts, np.array([2]), np.ones(1, np.bool_), 5.0, np.zeros((1, 17)))
+    yield histograms.measured_each, every
+    yield from _cells()
     yield distances.ks, (counts, counts)
     yield distances.ks_at, (counts, counts)
     yield distances.wasserstein, (counts, counts, counts)
@@ -317,8 +335,18 @@ def _measures() -> Iterator[Entry]:
     yield distances.energy_cells, (edges, counts, counts)
     yield significance.chi_square, (counts, counts)
     yield significance.pooled, (counts, counts, counts, 5.0)
+    yield significance.believed, (counts, counts)
     yield significance.groups, (counts, 1.0, 5.0)
     yield significance.benjamini_hochberg, (counts,)
+
+
+def _cells() -> Iterator[Entry]:
+    counts, borders = np.ones((1, logbins.CELLS), np.int64), logbins.cell_edges(0.0, 1.0)[None]
+    kinds, span = np.zeros((1, 6), np.int64), np.array([[0.0, 1.0]])
+    binned = (np.zeros(1), np.array([1]), kinds, 1, np.zeros(3))
+    yield cells.histograms_each, (counts, borders, *binned)
+    yield cells.outside_each, (counts, kinds, span, span, np.zeros((1, 2), np.int64))
+    yield cells.distances_each, (counts, counts, borders, span, np.zeros((1, 4)))
 
 
 def _joint_measures() -> Iterator[Entry]:

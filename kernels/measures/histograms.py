@@ -1,7 +1,7 @@
 """Histograms: two of them on the same bins in, every measure that rules may ask for out.
 
 In    counts float64 (n_bins,) of reference and current
-Out   one array, in the order of MEASURES
+Out   one array, in the order of MEASURES; of many pairs at once what else is read off them, too
 Not   the measures (divergences.py, significance.py): one call instead of seven, for a window has
       hundreds of features
 """
@@ -35,6 +35,38 @@ def measured(
     else:
         _measure(reference[:-1], current[:-1], observed)
     return every, observed
+
+
+@kernel
+def measured_each(
+    reference: NDArray[np.float64],
+    current: NDArray[np.float64],
+    ends: NDArray[np.int64],
+    is_number: NDArray[np.bool_],
+    smallest_expected: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Write what is read off many pairs of histograms to `out`, in one call.
+
+    reference, current  (n_bins,) of all pairs, one after another
+    ends                (n,)  where the bins of each end
+    is_number           (n,)  whether its bins are pooled by what is `believed` of them, else by
+                        what both sides have
+    out                 (n, 17)  `measured` with and without the last bin, the culprit, and the
+                        chi-square with rare bins pooled and its degrees of freedom, both 0 of one
+    """
+    first = 0
+    for at in range(ends.size):
+        before, now = reference[first : ends[at]], current[first : ends[at]]
+        every, observed = measured(before, now)
+        out[at, :7], out[at, 7:14] = every, observed
+        out[at, 14] = divergences.culprit(before, now)
+        often = significance.believed(before, now) if is_number[at] else before + now
+        of_reference, of_current = significance.pooled(before, now, often, smallest_expected)
+        out[at, 15], out[at, 16] = 0.0, 0.0
+        if of_reference.size > 1:
+            out[at, 15], out[at, 16] = significance.chi_square(of_reference, of_current)
+        first = ends[at]
 
 
 @kernel

@@ -20,8 +20,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import sparse
 from kernels.jit import float_bits, kernel, signed
-from kernels.packing import Buffer, counts_bytes, counts_of, opened, sealed
+from kernels.packing import (
+    HEAD_BYTES,
+    LENGTH_BYTES,
+    Buffer,
+    counts_bytes,
+    counts_of,
+    opened,
+    sealed,
+)
 from kernels.sketches.slots import moved
 
 P = 12
@@ -36,6 +45,7 @@ _P_BITS = np.uint64(P)
 _REGISTER_MASK = np.uint64(REGISTERS - 1)
 _GUARD = np.uint64(1 << LONGEST)
 _EXPONENT = np.uint64(52)
+_FIRST, _SECOND = KIND
 _NIBBLE = np.uint8(15)  # of four bits: this and more above the smallest register
 _NOTHING_BEYOND = counts_bytes(np.zeros(REGISTERS, np.int64))
 
@@ -202,3 +212,53 @@ def unpack(raw: Buffer) -> HyperLogLog:
     if wide.max() > LONGEST + 1:
         raise ValueError(f"a register is {wide.max()}, at most {LONGEST + 1} can be")
     return HyperLogLog(wide.astype(np.uint8)[None])
+
+
+@kernel
+def unpack_each(buffer: NDArray[np.uint8], spans: NDArray[np.int64], out: NDArray[np.uint8]) -> int:
+    """Write what `pack` wrote to rows of zeros; the first row that cannot be read, or -1.
+
+    spans  (n, 2)  where the bytes of each begin and end
+    out    (n, REGISTERS)
+
+    It accepts what `unpack` accepts, which says what is wrong with other bytes.
+    """
+    wide = np.zeros(REGISTERS, np.int64)
+    for row in range(spans.shape[0]):
+        if not _unpack_row(buffer[spans[row, 0] : spans[row, 1]], wide, out[row]):
+            return row
+    return -1
+
+
+@kernel
+def _unpack_row(raw: NDArray[np.uint8], wide: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
+    head = LENGTH_BYTES + HEAD_BYTES
+    if raw.size < head or raw[0] != _FIRST or raw[1] != _SECOND or raw[2] != VERSION:
+        return False
+    middle = head + _length(raw, HEAD_BYTES)
+    if middle + LENGTH_BYTES > raw.size:
+        return False
+    start = middle + LENGTH_BYTES
+    if start + _length(raw, middle) != raw.size:
+        return False
+    counts, dense = raw[head:middle], raw[start:]
+    wide[:] = 0
+    if dense.size == 1 + REGISTERS // 2:
+        for at in range(REGISTERS // 2):
+            both = signed(dense[1 + at])
+            wide[2 * at] = signed(dense[0]) + (both & 15)
+            wide[2 * at + 1] = signed(dense[0]) + (both >> 4)
+    elif dense.size:
+        return False
+    if sparse.unpack_counts(counts, wide) != counts.size or wide.max() > LONGEST + 1:
+        return False
+    for register in range(REGISTERS):
+        out[register] = wide[register]
+    return True
+
+
+@kernel
+def _length(raw: NDArray[np.uint8], at: int) -> int:
+    """The number in the four bytes from `at`, the lowest first."""
+    low = signed(raw[at]) | signed(raw[at + 1]) << 8
+    return low | signed(raw[at + 2]) << 16 | signed(raw[at + 3]) << 24

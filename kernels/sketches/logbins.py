@@ -241,6 +241,71 @@ def quantiles(
 
 
 @kernel
+def quantiles_each(
+    counts: NDArray[np.integer],
+    edges: NDArray[np.float64],
+    lows: NDArray[np.float64],
+    highs: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """`quantiles` of every row, in one call.
+
+    counts       (n_rows, n_cells), edges (n_rows, n_cells + 1)
+    lows, highs  (n_rows,)
+    out          (n_rows, n)
+    """
+    for row in range(counts.shape[0]):
+        quantiles(counts[row], edges[row], lows[row], highs[row], probabilities, out[row])
+
+
+@kernel
+def snapped(
+    counts: NDArray[np.integer],
+    edges: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> int:
+    """Write the edges of cells that lie nearest to quantiles to `out`, and return how many.
+
+    counts         (n_cells,), edges (n_cells + 1,)
+    probabilities  (n,)  ascending
+    out            (n,)  ascending, each edge once; of two as near the upper one
+
+    An edge with nothing on one side is left out: it separates nothing.
+    """
+    below = np.zeros(counts.size + 1, np.int64)
+    below[1:] = np.cumsum(counts.astype(np.int64))
+    total, right, last, found = below[-1], 1, -1, 0
+    for at in range(probabilities.size):
+        wanted = probabilities[at] * total
+        while right < counts.size and below[right] < wanted:
+            right += 1
+        nearest = right - 1 if wanted - below[right - 1] < below[right] - wanted else right
+        if nearest != last and 0 < below[nearest] < total:
+            out[found] = edges[nearest]
+            last, found = nearest, found + 1
+    return found
+
+
+@kernel
+def snapped_each(
+    counts: NDArray[np.integer],
+    edges: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    out: NDArray[np.float64],
+    found: NDArray[np.int64],
+) -> None:
+    """`snapped` of every row, in one call.
+
+    counts  (n_rows, n_cells), edges (n_rows, n_cells + 1)
+    out     (n_rows, n), found (n_rows,) how many
+    """
+    for row in range(counts.shape[0]):
+        found[row] = snapped(counts[row], edges[row], probabilities, out[row])
+
+
+@kernel
 def _in_order(
     cumulative: NDArray[np.int64], edges: NDArray[np.float64], low: float, high: float, rank: int
 ) -> float:

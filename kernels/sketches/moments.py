@@ -161,21 +161,34 @@ def merge(into: Moments, slots: NDArray[np.int32], other: Moments, inverse_scale
     """
     unit = _unit(inverse_scale)
     for row in range(slots.size):
-        slot = slots[row]
-        if slot < 0:
-            continue
-        for kind in range(into.kinds.shape[1]):
-            into.kinds[slot, kind] += other.kinds[row, kind]
-        if other.count[row] == 0:
-            continue
-        if into.count[slot] == 0:
-            into.shift[slot] = other.shift[row]
-        step = (other.shift[row] - into.shift[slot]) * unit
-        _add_sums(into.sums[slot], other.sums[row], other.count[row], step)
-        into.count[slot] += other.count[row]
-        into.zeros[slot] += other.zeros[row]
-        into.low[slot] = min(into.low[slot], other.low[row])
-        into.high[slot] = max(into.high[slot], other.high[row])
+        if slots[row] >= 0:
+            _merge_row(into, slots[row], other, row, unit)
+
+
+@kernel
+def merge_each(
+    into: Moments, slots: NDArray[np.int32], other: Moments, inverse_scales: NDArray[np.float64]
+) -> None:
+    """As `merge`, where each row has an inverse_scale of its own (m,)."""
+    for row in range(slots.size):
+        if slots[row] >= 0:
+            _merge_row(into, slots[row], other, row, _unit(inverse_scales[row]))
+
+
+@kernel
+def _merge_row(into: Moments, slot: int, other: Moments, row: int, unit: float) -> None:
+    for kind in range(into.kinds.shape[1]):
+        into.kinds[slot, kind] += other.kinds[row, kind]
+    if other.count[row] == 0:
+        return
+    if into.count[slot] == 0:
+        into.shift[slot] = other.shift[row]
+    step = (other.shift[row] - into.shift[slot]) * unit
+    _add_sums(into.sums[slot], other.sums[row], other.count[row], step)
+    into.count[slot] += other.count[row]
+    into.zeros[slot] += other.zeros[row]
+    into.low[slot] = min(into.low[slot], other.low[row])
+    into.high[slot] = max(into.high[slot], other.high[row])
 
 
 @kernel
@@ -282,6 +295,21 @@ def kurtosis(state: Moments, slot: int) -> float:
         return math.nan
     fourth = four - one * (4.0 * three - one * (6.0 * two - 3.0 * one * one))
     return _finite(fourth / (second * second) - 3.0)
+
+
+@kernel
+def describe(state: Moments, inverse_scales: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Write mean, variance over n and over n - 1, skewness and kurtosis of each row to `out`
+    (n_slots, 5): what the queries above give, in one call.
+
+    inverse_scales  (n_slots,)
+    """
+    for slot in range(inverse_scales.size):
+        out[slot, 0] = mean(state, slot, inverse_scales[slot])
+        out[slot, 1] = variance(state, slot, inverse_scales[slot], 0)
+        out[slot, 2] = variance(state, slot, inverse_scales[slot], 1)
+        out[slot, 3] = skewness(state, slot)
+        out[slot, 4] = kurtosis(state, slot)
 
 
 @kernel

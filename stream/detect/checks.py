@@ -11,12 +11,14 @@ do not add up would not be seen in a merged window, so they are looked at before
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf, isfinite
 
 import numpy as np
 
 from kernels import sparse
 from kernels.sketches import logbins, moments
 from stream.detect.partials import Marker, Partial
+from stream.detect.stacks import Stack
 from stream.detect.states import CategoryState, FeatureState, NumberState, WindowState
 from stream.detect.times import LATEST_MS, NEVER_MS
 
@@ -55,47 +57,69 @@ def _of_state(state: WindowState) -> Iterator[str]:
         yield f"counts {counts}"
     elif max(state.errors, state.late, state.unkept) > state.events:
         yield f"{state.events} events, of them {counts[1:]}"
+    totals = _totals(state.stack)
     for name, feature in state.features.items():
-        for what in _of_feature(feature, state.events):
+        for what in _of_feature(feature, state.events, totals.get(name)):
             yield f"{name}: {what}"
 
 
-def _of_feature(feature: FeatureState, events: int) -> Iterator[str]:
+def _totals(stack: Stack | None) -> dict[str, int]:
+    """Values in the cells of each number by feature; -1 where they cannot be unpacked."""
+    if stack is None or stack.packed is None:
+        return {}
+    found = np.empty(len(stack.packed.hashes), np.int64)
+    sparse.totals(stack.packed.buffer, stack.packed.ends, logbins.CELLS, found)
+    totals = found.tolist()
+    return {name: totals[row] for name, row in stack.rows.items()}
+
+
+def _of_feature(feature: FeatureState, events: int, in_cells: int | None) -> Iterator[str]:
     counts = [feature.nulls, feature.mistyped]
     if feature.number is not None:
-        yield from _of_number(feature.number)
-        kinds = feature.number.moments.kinds[0, [moments.NANS, moments.POS_INFS, moments.NEG_INFS]]
-        counts += [feature.number.count, *kinds.tolist()]
+        yield from _of_number(feature.number, in_cells)
+        kinds = feature.number.moments.kinds[0].tolist()
+        counts += [kinds[moments.NANS], kinds[moments.POS_INFS], kinds[moments.NEG_INFS]]
+        counts.append(feature.number.count)
     if feature.category is not None:
         yield from _of_category(feature.category)
         counts.append(feature.category.count)
-    if not all(_is_count(count) for count in counts) or sum(counts) > events:
+    if not _are_counts(counts) or sum(counts) > events:
         yield f"values {counts} in {events} events"
 
 
-def _of_number(number: NumberState) -> Iterator[str]:
+def _of_number(number: NumberState, in_cells: int | None) -> Iterator[str]:
     m, count = number.moments, number.count
-    cells = np.zeros(logbins.CELLS, np.int64)
-    if number.packed is None:
-        cells = number.cells
-    elif sparse.unpack_counts(number.packed, cells) < 0:
+    if in_cells is None:
+        in_cells = _in_cells(number)
+    zeros, low, high = int(m.zeros[0]), float(m.low[0]), float(m.high[0])
+    if in_cells < 0:
         yield "cells cannot be unpacked"
         return
-    if (cells < 0).any() or int(cells.sum()) != count:
-        yield f"{int(cells.sum())} values in cells, {count} counted"
-    if not _is_count(number.clamped) or number.clamped > count or not 0 <= m.zeros[0] <= count:
-        yield f"{number.clamped} clamped and {m.zeros[0]} zeros of {count}"
+    if in_cells != count:
+        yield f"{in_cells} values in cells, {count} counted"
+    if not _is_count(number.clamped) or number.clamped > count or not 0 <= zeros <= count:
+        yield f"{number.clamped} clamped and {zeros} zeros of {count}"
     atoms = list(number.values.values())
-    if not all(_is_count(c) for c in atoms) or sum(atoms) > count:
+    if atoms and (not _are_counts(atoms) or sum(atoms) > count):
         yield f"{sum(atoms)} values counted one by one of {count}"
-    if count and not -np.inf < m.low[0] <= m.high[0] < np.inf:
-        yield f"values from {m.low[0]} to {m.high[0]}"
-    if not all(np.isfinite(number.grid)) or number.grid.inverse_scale < 0:
+    if count and not -inf < low <= high < inf:
+        yield f"values from {low} to {high}"
+    anchor, inverse_scale = number.grid
+    if not (isfinite(anchor) and isfinite(inverse_scale)) or inverse_scale < 0:
         yield f"grid {number.grid}"
 
 
+def _in_cells(number: NumberState) -> int:
+    total = np.empty(1, np.int64)
+    if number.packed is None:
+        return int(number.cells.sum()) if (number.cells >= 0).all() else -1
+    ends = np.array([0, len(number.packed)], np.int64)
+    sparse.totals(number.packed, ends, logbins.CELLS, total)
+    return int(total[0])
+
+
 def _of_category(category: CategoryState) -> Iterator[str]:
-    if not all(_is_count(count) for count in category.counts.values()):
+    if not _are_counts(list(category.counts.values())):
         yield "counts of values"
     if not _is_count(category.uncertain):
         yield f"{category.uncertain} uncertain"
@@ -103,3 +127,7 @@ def _of_category(category: CategoryState) -> Iterator[str]:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < MOST
+
+
+def _are_counts(values: list[int]) -> bool:
+    return not values or (set(map(type, values)) == {int} and min(values) >= 0 > max(values) - MOST)

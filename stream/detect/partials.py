@@ -19,7 +19,6 @@ reference the reader knows. Its size grows with what is in it, not with the size
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -36,6 +35,7 @@ from stream.detect import slices
 from stream.detect.contributions import Attribution
 from stream.detect.grids import Grid
 from stream.detect.joint import JointState
+from stream.detect.stacks import Packed, Stack
 from stream.detect.states import (
     CategoryState,
     FeatureState,
@@ -51,6 +51,7 @@ VERSION, READS = 2, (1, 2)
 HEAD_AT = 12
 INTEGERS, FLOATS = 8, 7  # count, six kinds, zeros; shift, four sums, low, high
 MOMENTS_BYTES = 8 * (INTEGERS + FLOATS)
+NUMBERS = ("number", "cosine")  # kinds of a feature's rows that are numbers, in this order
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,12 +249,10 @@ def read(raw: bytes) -> Partial | Marker:
 
 def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
     state = WindowState(*head["events"], *head.get("apart", ()))
-    numbers = [
-        row[kind] for row in head["features"] for kind in ("number", "cosine") if kind in row
-    ]
-    more = _Reader(blob, numbers)
+    more = _Reader(blob, head["features"])
     for row in head["features"]:
         state.features[row["name"]] = _unpack_feature(row, more)
+    state.stack = more.stack(head["features"])
     state.attributions = {
         name: Attribution.read(*row) for name, row in head.get("attributions", {}).items()
     }
@@ -276,24 +275,58 @@ def _unpack(head: dict[str, Any], blob: NDArray[np.uint8]) -> Partial:
 class _Reader:
     """Takes from the blobs what was put there, in the same order."""
 
-    def __init__(self, blob: NDArray[np.uint8], numbers: list[list[Any]]) -> None:
-        self._blob = blob
-        sizes = [row[4] for row in numbers]
-        self._at = MOMENTS_BYTES * len(numbers) + sum(sizes)
-        self._numbers = _unpack_numbers(numbers, blob)
+    def __init__(self, blob: NDArray[np.uint8], features: list[dict[str, Any]]) -> None:
+        numbers = [row[kind] for row in features for kind in NUMBERS if kind in row]
+        n_hashes = sum(len(row) > 5 for row in numbers)
+        n_hashes += sum(len(row["category"]) > 2 for row in features if "category" in row)
+        begin = MOMENTS_BYTES * len(numbers)
+        self._blob, self._at = blob, 0
+        self.more(begin)
+        ends = [begin]
+        for row in numbers:
+            self.more(row[4])
+            ends.append(self._at)
+        self._ends = np.array(ends, np.int64)
+        self._moments = _moments_of(blob[:begin].reshape(len(numbers), MOMENTS_BYTES))
+        self._row = 0
+        self._registers = np.zeros((n_hashes, hyperloglog.REGISTERS), np.uint8)
+        self._spans = list[tuple[int, int]]()  # of hashes, in the order of registers
+        self._hashes = np.full(len(numbers), -1, np.int32)
 
     def number(self, row: list[Any]) -> NumberState:
         """The next number; its cells stay packed until somebody asks for them."""
-        number = next(self._numbers)
+        at, self._row = self._row, self._row + 1
+        grid, clamped, values, counts, *_ = row
+        packed = self._blob[self._ends[at] : self._ends[at + 1]]
+        known = dict(zip(values, counts, strict=True))
+        moments = Moments._make(array[at : at + 1] for array in self._moments)
+        number = NumberState(moments, Grid(*grid), None, clamped, known, packed)
         if len(row) > 5:
+            self._hashes[at] = len(self._spans)
             number.unlisted = self.hashes(row[5])
         return number
 
     def hashes(self, size: int) -> HyperLogLog:
-        return hyperloglog.unpack(self.more(size))
+        """The next hashes; they are read with all others of the partial."""
+        n = len(self._spans)
+        self.more(size)
+        self._spans.append((self._at - size, self._at))
+        return HyperLogLog(self._registers[n : n + 1])
+
+    def stack(self, features: list[dict[str, Any]]) -> Stack:
+        """All numbers, and hashes, in one piece. Raises ValueError for hashes that are none."""
+        spans = np.array(self._spans, np.int64).reshape(-1, 2)
+        if (bad := hyperloglog.unpack_each(self._blob, spans, self._registers)) >= 0:
+            hyperloglog.unpack(self._blob[spans[bad, 0] : spans[bad, 1]])
+        kinds = [(row["name"], kind) for row in features for kind in NUMBERS if kind in row]
+        rows = {name: at for at, (name, kind) in enumerate(kinds) if kind == "number"}
+        packed = Packed(self._blob, self._ends, self._hashes)
+        return Stack(rows, self._moments, self._registers, packed=packed)
 
     def more(self, size: int) -> NDArray[np.uint8]:
-        """The next bytes of the last part."""
+        """The next bytes."""
+        if not 0 <= size <= self._blob.size - self._at:
+            raise FormatError("partial cannot be read: it ends early")
         self._at += size
         return self._blob[self._at - size : self._at]
 
@@ -327,20 +360,9 @@ def _unpack_joint(body: dict[str, Any], more: _Reader) -> JointState:
     return JointState(names, scales, sample, pairs, *body["events"])
 
 
-def _unpack_numbers(number_rows: list[list[Any]], blob: NDArray[np.uint8]) -> Iterator[NumberState]:
-    """The numbers of a partial; their cells stay packed until somebody asks for them."""
-    end = MOMENTS_BYTES * len(number_rows)
-    table = blob[:end].reshape(len(number_rows), MOMENTS_BYTES)
-    integers = table[:, : 8 * INTEGERS].copy().view(np.int64)
-    floats = table[:, 8 * INTEGERS :].copy().view(np.float64)
-    for i, (grid, clamped, values, counts, size, *_) in enumerate(number_rows):
-        packed = blob[end : end + size]
-        if len(packed) != size:
-            raise FormatError("partial cannot be read: it ends early")
-        end += size
-        n, x = integers[i : i + 1], floats[i : i + 1]
-        moments = Moments(
-            n[:, 0], n[:, 1:7], n[:, 7], x[:, 0], unfolded(x[:, 1:5]), x[:, 5], x[:, 6]
-        )  # fmt: skip
-        known = dict(zip(values, counts, strict=True))
-        yield NumberState(moments, Grid(*grid), None, clamped, known, packed)
+def _moments_of(table: NDArray[np.uint8]) -> Moments:
+    """The rows of a table (n, MOMENTS_BYTES)."""
+    n = np.ascontiguousarray(table[:, : 8 * INTEGERS]).view(np.int64)
+    x = np.ascontiguousarray(table[:, 8 * INTEGERS :]).view(np.float64)
+    columns = (n[:, 0], n[:, 1:7], n[:, 7], x[:, 0], unfolded(x[:, 1:5]), x[:, 5], x[:, 6])
+    return Moments._make(map(np.ascontiguousarray, columns))

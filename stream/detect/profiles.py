@@ -28,6 +28,7 @@ from kernels.sketches.moments import Moments
 from stream.detect import slices
 from stream.detect.contributions import Attribution
 from stream.detect.grids import Grid, grid_of
+from stream.detect.hashes import ONE_ROW
 from stream.detect.ingest import attributions
 from stream.detect.ingest.arrays import ArraySketch
 from stream.detect.ingest.attributions import AttributionSketch
@@ -45,7 +46,6 @@ from stream.detect.joint import WINDOW_ROWS, JointState
 from stream.detect.references import DECILES, VOCABULARY_SIZE, Reference, inner_edges
 from stream.detect.specs import FeatureSpec, ModelSpec
 from stream.detect.states import (
-    ONE_ROW,
     CategoryState,
     FeatureState,
     NumberState,

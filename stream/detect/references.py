@@ -12,14 +12,14 @@ snapped to borders of sketch cells, where counts are exact too.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.sketches import covariance, logbins, vectors
-from stream.detect.grids import RAW, Grid
+from stream.detect.grids import RAW, Grid, edges_of
 from stream.detect.states import MOST_LISTED, FeatureState, NumberState, WindowState
 from stream.detect.times import NEVER_MS
 
@@ -88,11 +88,21 @@ class Reference:
 
     def edges_of(self, name: str) -> NDArray[np.float64]:
         """Inner edges of a numeric feature; empty if it has no value in the reference."""
-        if name not in self.edges:
-            feature = self.feature(name)
-            number = feature.number if feature else None
-            self.edges[name] = inner_edges(number) if number else np.empty(0)
-        return self.edges[name]
+        return self.edges_of_all([name])[name]
+
+    def edges_of_all(self, names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+        """The same of many features."""
+        new = {}
+        for name in names:
+            if name not in self.edges:
+                feature = self.feature(name)
+                new[name] = feature.number if feature else None
+        if new:
+            numbers = [number for number in new.values() if number is not None]
+            found = iter(_inner_edges(numbers))
+            for name, number in new.items():
+                self.edges[name] = np.empty(0) if number is None else next(found)
+        return {name: self.edges[name] for name in names}
 
 
 def joint_names(reference: Reference, without: Collection[str] = ()) -> tuple[str, ...]:
@@ -107,16 +117,24 @@ def joint_names(reference: Reference, without: Collection[str] = ()) -> tuple[st
 
 def inner_edges(number: NumberState) -> NDArray[np.float64]:
     """Deciles: of the values where they are counted one by one, else borders of cells."""
-    if not number.count:
-        return np.empty(0)
-    if number.is_atomic:
-        edges = np.unique(number.quantiles(DECILES))
-        return edges[np.isfinite(edges)]
-    borders = logbins.cell_edges(*number.grid)
-    below = np.concatenate([[0], np.cumsum(number.cells)])
-    wanted = DECILES * below[-1]
-    right = np.clip(np.searchsorted(below, wanted), 1, len(below) - 1)
-    nearest = np.where(wanted - below[right - 1] < below[right] - wanted, right - 1, right)
-    # A border with nothing on one side would make an empty bin: it separates nothing.
-    inner = nearest[(below[nearest] > 0) & (below[nearest] < below[-1])]
-    return np.asarray(borders[np.unique(inner)])
+    return _inner_edges([number])[0]
+
+
+def _inner_edges(numbers: Sequence[NumberState]) -> list[NDArray[np.float64]]:
+    found = [np.empty(0)] * len(numbers)
+    smooth = list[int]()
+    for at, number in enumerate(numbers):
+        if number.is_atomic:
+            edges = np.unique(number.quantiles(DECILES))
+            found[at] = edges[np.isfinite(edges)]
+        elif number.count:
+            smooth.append(at)
+    if smooth:
+        counts = np.stack([numbers[at].cells for at in smooth])
+        borders = np.stack([edges_of(numbers[at].grid) for at in smooth])
+        snapped = np.empty((len(smooth), len(DECILES)))
+        sizes = np.zeros(len(smooth), np.int64)
+        logbins.snapped_each(counts, borders, DECILES, snapped, sizes)
+        for at, row, size in zip(smooth, snapped, sizes.tolist(), strict=True):
+            found[at] = row[:size].copy()
+    return found

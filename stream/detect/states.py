@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kernels import sparse
 from kernels.hashing import Key, hash_floats, hash_texts
-from kernels.sketches import hyperloglog, logbins, moments, vectors
+from kernels.sketches import logbins, moments, vectors
 from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments
 from kernels.sketches.rows import Rows
@@ -26,9 +26,10 @@ from kernels.sketches.vectors import Vectors
 from stream.detect import slices
 from stream.detect.contributions import NO_ATTRIBUTION, Attribution
 from stream.detect.grids import Grid, edges_of
+from stream.detect.hashes import ONE_ROW, distinct, either
 from stream.detect.joint import JointState
+from stream.detect.stacks import Stack
 
-ONE_ROW = np.zeros(1, np.int32)
 MOST_LISTED = 512  # a number with more distinct values is taken as continuous
 MIXED_SHARE = 0.5  # of the typed values: the more frequent type is a feature's kind
 
@@ -104,7 +105,7 @@ class NumberState:
             return None
         hashes = np.zeros(len(self.values), np.uint64)
         hash_floats(np.array(list(self.values), np.float64), key, hashes)
-        return _distinct(self.unlisted, hashes)
+        return distinct(self.unlisted, hashes)
 
     @np.errstate(over="ignore", invalid="ignore")
     def quantiles(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,12 +183,21 @@ class NumberState:
         else:
             cells = self.cells
             cells += other.cells_on(self.grid)
+        self.note(other)
+        self.unlisted = either(self.unlisted, other.unlisted)
+
+    def note(self, other: NumberState) -> None:
+        """Add of other what is not in arrays."""
         self.clamped += other.clamped
-        for value, count in other.values.items():
-            self.values[value] = self.values.get(value, 0) + count
+        if other.values:
+            known = self.values
+            if known:
+                for value, count in other.values.items():
+                    known[value] = known.get(value, 0) + count
+            else:
+                self.values = dict(other.values)
         if len(self.values) > MOST_LISTED:  # of parts without reference; cells have them, too
             self.values = {}
-        self.unlisted = _either(self.unlisted, other.unlisted)
 
     def cells_on(self, grid: Grid) -> NDArray[np.int64]:
         """The counts of the cells of another grid."""
@@ -199,24 +209,6 @@ class NumberState:
         for value, count in self.values.items():  # these are known exactly
             moved[logbins.cell_of(value, *grid)] += count
         return moved
-
-
-def _either(one: HyperLogLog | None, other: HyperLogLog | None) -> HyperLogLog | None:
-    """What came on either side; `one` is changed in place, `other` is not."""
-    if other is None:
-        return one
-    if one is None:
-        one = hyperloglog.empty(1)
-    hyperloglog.merge(one, ONE_ROW, other)
-    return one
-
-
-def _distinct(unlisted: HyperLogLog, listed: NDArray[np.uint64]) -> int:
-    """Estimate of how many hashes are in either."""
-    both = hyperloglog.empty(1)
-    hyperloglog.merge(both, ONE_ROW, unlisted)
-    hyperloglog.update(both, np.zeros(len(listed), np.int32), listed)
-    return max(round(hyperloglog.distinct(both, 0)), len(listed))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -248,7 +240,7 @@ class CategoryState:
         for value, count in other.counts.items():
             self.counts[value] = self.counts.get(value, 0) + count
         self.uncertain += other.uncertain
-        self.unlisted = _either(self.unlisted, other.unlisted)
+        self.unlisted = either(self.unlisted, other.unlisted)
 
     def distinct(self, key: Key) -> int | None:
         """How many values are different: exact while none is uncertain; key as for numbers."""
@@ -260,7 +252,7 @@ class CategoryState:
         hashes = np.zeros(len(texts), np.uint64)
         ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
         hash_texts(np.frombuffer(b"".join(texts), np.uint8), ends, key, hashes)
-        return _distinct(self.unlisted, hashes)
+        return distinct(self.unlisted, hashes)
 
 
 @dataclass(slots=True)
@@ -301,9 +293,9 @@ class FeatureState:
         infinities = self.number.moments.kinds[0, [moments.POS_INFS, moments.NEG_INFS]]
         return self.number.count + int(infinities.sum())
 
-    def merge(self, other: FeatureState) -> None:
-        """Add other."""
-        if other.number:
+    def merge(self, other: FeatureState, *, is_counted: bool = False) -> None:
+        """Add other; is_counted: but for its number, which was."""
+        if other.number and not is_counted:
             if self.number is None:
                 self.number = NumberState.empty(other.number.grid)
             self.number.merge(other.number)
@@ -337,6 +329,7 @@ class WindowState:
     features    "feature.NAME", "prediction.score", "prediction.label", "service.latency_ms"
     attributions  by feature
     joint       numeric features side by side; None without a reference, or with fewer than two
+    stack       numbers of its features, whose arrays are views of this; None if each stands alone
     """
 
     events: int = 0
@@ -348,6 +341,7 @@ class WindowState:
     features: dict[str, FeatureState] = field(default_factory=dict)
     attributions: dict[str, Attribution] = field(default_factory=dict)
     joint: JointState | None = None
+    stack: Stack | None = None
 
     def merge(self, other: WindowState) -> None:
         """Add other."""
@@ -357,8 +351,10 @@ class WindowState:
         self.duplicates += other.duplicates
         self.unkept += other.unkept
         self.dropped += other.dropped
+        counted = self._merge_stack(other)
         for name, state in other.features.items():
-            self.features.setdefault(name, FeatureState()).merge(state)
+            mine = self.features.setdefault(name, FeatureState())
+            mine.merge(state, is_counted=name in counted)
         for name, attribution in other.attributions.items():
             known = self.attributions.get(name, NO_ATTRIBUTION)
             self.attributions[name] = known.plus(attribution)
@@ -373,3 +369,42 @@ class WindowState:
             for number in (feature.number, feature.cosine):
                 if number is not None:
                     number.fold()
+
+    def _merge_stack(self, other: WindowState) -> set[str]:
+        """Add in one piece the numbers that can be; of which features these are."""
+        theirs = other.stack
+        if theirs is None or theirs.packed is None:
+            return set()
+        if self.stack is None and not self.features:
+            self.stack = Stack.empty({name: row for row, name in enumerate(theirs.rows)})
+            for name, state in other.features.items():
+                self.features[name] = FeatureState()
+                if state.number is not None and (row := self.stack.rows.get(name)) is not None:
+                    self.features[name].number = _stacked(self.stack, row, state.number.grid)
+        if self.stack is None:
+            return set()
+        slots = np.full(len(theirs.packed.hashes), -1, np.int32)
+        hash_slots, units = np.full(len(theirs.registers), -1, np.int32), np.ones(len(slots))
+        counted, mine = set[str](), self.stack.rows
+        for name, row in theirs.rows.items():
+            number, known = other.features[name].number, self.features.get(name)
+            into = known.number if known is not None and name in mine else None
+            if number is None or into is None or into.grid != number.grid:
+                continue
+            slots[row], units[row] = mine[name], into.grid.unit
+            into.note(number)
+            if number.unlisted is not None:
+                if into.unlisted is None:
+                    into.unlisted = self.stack.hashes_of(mine[name])
+                if into.unlisted.registers.base is self.stack.registers:
+                    hash_slots[theirs.packed.hashes[row]] = mine[name]
+                else:
+                    into.unlisted = either(into.unlisted, number.unlisted)
+            counted.add(name)
+        self.stack.add(theirs, slots, hash_slots, units)
+        return counted
+
+
+def _stacked(stack: Stack, row: int, grid: Grid) -> NumberState:
+    assert stack.cells is not None  # it is made to be added to
+    return NumberState(stack.row_of(row), grid, stack.cells[row])

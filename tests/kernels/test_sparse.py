@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.sparse import pack_counts, packed_bound, unpack_counts
+from kernels.sparse import pack_counts, packed_bound, totals, unpack_counts, unpack_rows
 from tests.oracles import sparse as oracle
 
 MOST = 2**63 - 1
@@ -100,3 +100,29 @@ def test_any_bytes_are_read_within_bounds_or_refused(noise: bytes) -> None:
     out = np.zeros(5, np.int64)
     n_read = unpack_counts(np.frombuffer(noise, np.uint8), out)
     assert (n_read == -1 and not out.any()) or pack(out.tolist()).tobytes() == noise[:n_read]
+
+
+@given(st.lists(st.lists(st.integers(0, 300), min_size=3, max_size=3), max_size=5))
+def test_rows_are_unpacked_as_one_by_one_and_a_row_of_minus_one_is_skipped(
+    rows: list[list[int]],
+) -> None:
+    packed = [pack(row) for row in rows]
+    ends = np.cumsum([0, *(part.size for part in packed)])
+    buffer = np.frombuffer(b"".join(part.tobytes() for part in packed), np.uint8)
+    out, slots = np.ones((len(rows) + 1, 3), np.int64), np.arange(len(rows), dtype=np.int32)
+    slots[1::2] = -1
+    unpack_rows(buffer, ends, slots, out)
+    expected = [row if at % 2 == 0 else [0] * 3 for at, row in enumerate(rows)]
+    assert (out[:-1] - 1).tolist() == expected
+    found = np.zeros(len(rows), np.int64)
+    totals(buffer, ends, 3, found)
+    assert found.tolist() == [sum(row) for row in rows]
+
+
+@given(st.binary(max_size=40))
+def test_a_total_is_of_what_can_be_unpacked_and_of_nothing_else(noise: bytes) -> None:
+    out, found = np.zeros(5, np.int64), np.zeros(1, np.int64)
+    buffer = np.frombuffer(noise, np.uint8)
+    n_read = unpack_counts(buffer, out)
+    totals(buffer, np.array([0, len(noise)]), 5, found)
+    assert found[0] == (-1 if n_read < 0 or sum(out.tolist()) > MOST else out.sum())

@@ -7,7 +7,7 @@ Not   the measures (measures.py), which reference counts (judge.py), the rules (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from math import nan
 from typing import Any
@@ -17,13 +17,11 @@ import numpy as np
 from kernels.measures import significance
 from stream.detect.judge.enough import sentence_of, sizing
 from stream.detect.judge.findings import BREACH, NO_DATA, NOT_ENOUGH, OK, Finding
-from stream.detect.judge.measures import Comparison, compare
-from stream.detect.judge.noise import Noise
+from stream.detect.judge.measures import Comparison, compare_features
 from stream.detect.judge.parts import Due
 from stream.detect.judge.past import Past
 from stream.detect.judge.summaries import tidy
 from stream.detect.references import Reference
-from stream.detect.states import FeatureState, WindowState
 
 
 def compare_all(
@@ -34,29 +32,18 @@ def compare_all(
     if state is None:
         return {}
     compared: dict[str, dict[str, Comparison]] = {}
-    for name, reference in references.items():
+    for under, reference in references.items():
         known = state.features.keys() | reference.state.features.keys()
-        noise_of = partial(past.noise, due.window.length_ms, name)
-        found = {
-            feature: comparison
-            for feature in sorted(known)
-            if not feature.startswith("service.")
-            and (comparison := _compare_feature(feature, state, reference, noise_of))
-        }
+        noise_of = partial(past.noise, due.window.length_ms, under)
+        # A feature that vanished is compared too: all of it is missing.
+        names = [name for name in sorted(known) if not name.startswith("service.")]
+        found = compare_features(names, state, reference, noise_of)
         p_values = np.array([c.p_values.get("psi", nan) for c in found.values()])
         q_values = significance.benjamini_hochberg(p_values) if len(found) else p_values
         for comparison, q_value in zip(found.values(), q_values.tolist(), strict=True):
             comparison.q_value = q_value
-        compared[name] = found
+        compared[under] = found
     return compared
-
-
-def _compare_feature(
-    name: str, state: WindowState, reference: Reference, noise_of: Callable[[Comparison], Noise]
-) -> Comparison | None:
-    # A feature that vanished is compared too: all of it is missing.
-    now = state.features.get(name, FeatureState())
-    return compare(name, now, state.events, reference, noise_of)
 
 
 RANK = (NO_DATA, OK, NOT_ENOUGH, BREACH)  # of several findings the last of these counts

@@ -11,7 +11,7 @@ Wasserstein and moments are of the observed values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan, sqrt
 from typing import NamedTuple
@@ -19,32 +19,34 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.measures import distances, divergences, embeddings, histograms
+from kernels.measures import embeddings, histograms
 from kernels.measures.slices import shuffled as sliced
-from kernels.sketches import logbins, moments, rows, vectors
+from kernels.sketches import rows, vectors
 from stream.detect.judge import chances
 from stream.detect.judge.noise import (
     INDEPENDENT,
+    SMALLEST_EXPECTED,
     SMALLEST_N,
     Noise,
     believed,
-    chi_square,
     evenness,
     independent,
     p_value,
 )
+from stream.detect.judge.numbers import LEAST_SPREAD, Beside, beside
 from stream.detect.references import Reference
-from stream.detect.states import FeatureState, NumberState
+from stream.detect.states import FeatureState, WindowState
 
 Counts = NDArray[np.float64]
 
 # Measures of the histogram share its chance level, the others that of Kolmogorov and Smirnov.
 ON_BINS = histograms.MEASURES
 OBSERVED = ("psi_observed", "jensen_shannon_observed", "l_infinity_observed", "chi2_observed")
+OBSERVED_AT = [(name, 7 + ON_BINS.index(name.removesuffix("_observed"))) for name in OBSERVED]
 ON_VALUES = ("ks", "wasserstein", "wasserstein_normed", "energy", "energy_normed")
 ON_ARRAYS = ("cosine", "mean_shift")
 SHUFFLED_BY = np.uint64(0x736C69636564), np.uint64(1)  # any key: the same every time
-LEAST_SPREAD = 1e-3  # of a reference, as peers have it: a constant has no unit to divide by
+VANISHED = FeatureState()
 
 
 class Slices(NamedTuple):
@@ -111,25 +113,54 @@ def compare(
 
     noise_of  how much the feature varies by itself, once its degrees of freedom are known
     """
-    known = reference.feature(name)
-    if known is None:
-        return None
-    kind = known.kind if known.observed() else current.kind
-    if kind == "category":
-        comparison = _compare_categories(name, current, events, known, reference)
-    elif known.number is not None:
-        comparison = _compare_numbers(name, current, events, known.number, reference)
-    else:
-        return None
-    comparison.kind = kind
-    if current.arrays is not None and known.arrays is not None:
-        _measure_arrays(comparison, current, known)
-    if min(comparison.n, comparison.n_reference) >= SMALLEST_N:
-        measure_bins(comparison)
-        at = divergences.culprit(comparison.reference, comparison.current)
+    state = WindowState(events, features={name: current})
+    return compare_features([name], state, reference, noise_of).get(name)
+
+
+def compare_features(
+    names: Iterable[str],
+    state: WindowState,
+    reference: Reference,
+    noise_of: Callable[[Comparison], Noise],
+) -> dict[str, Comparison]:
+    """As `compare`, of many features of a window, in this order."""
+    kinds = _kinds(names, state, reference)
+    numbers = {
+        name: state.features.get(name, VANISHED).number
+        for name, kind in kinds.items()
+        if kind != "category"
+    }
+    binned = beside(numbers, state.events, reference)
+    found = {}
+    for name, kind in kinds.items():
+        current, known = state.features.get(name, VANISHED), reference.state.features[name]
+        if kind == "category":
+            comparison = _compare_categories(name, current, state.events, known, reference)
+        else:
+            comparison = _compare_number(name, binned[name], state.events, known, reference)
+        comparison.kind = kind
+        if current.arrays is not None and known.arrays is not None:
+            _measure_arrays(comparison, current, known)
+        found[name] = comparison
+    large = [one for one in found.values() if min(one.n, one.n_reference) >= SMALLEST_N]
+    for comparison, at in zip(large, _measure_all(large), strict=True):
         comparison.culprits["l_infinity"] = comparison.labels[at]
-    weigh(comparison, noise_of(comparison))
-    return comparison
+    for comparison in found.values():
+        weigh(comparison, noise_of(comparison))
+    return found
+
+
+def _kinds(names: Iterable[str], state: WindowState, reference: Reference) -> dict[str, str]:
+    """Of the features that the reference knows in this kind."""
+    kinds = {}
+    for name in names:
+        known = reference.feature(name)
+        if known is None:
+            continue
+        kind = known.kind if known.observed() else state.features.get(name, VANISHED).kind
+        if kind == "category" or known.number is not None:
+            kinds[name] = kind
+    return kinds
 
 
 def _compare_categories(
@@ -153,114 +184,31 @@ def _compare_categories(
     )
 
 
-def _compare_numbers(
-    name: str, current: FeatureState, events: int, known: NumberState, reference: Reference
+def _compare_number(
+    name: str, binned: Beside, events: int, known: FeatureState, reference: Reference
 ) -> Comparison:
-    edges = reference.edges_of(name)
-    now = current.number or NumberState.empty(known.grid)
-    counts, before = _with_infinities(now, edges, known), _with_infinities(known, edges, known)
-    missing, missing_before = events - counts.sum(), reference.state.events - before.sum()
-    comparison = Comparison(
+    assert known.number is not None  # who calls looked
+    span = known.number.moments
+    return Comparison(
         feature=name,
         kind="number",
-        labels=[*_labels(edges), "missing"],
-        reference=np.append(before, missing_before),
-        current=np.append(counts, missing),
+        labels=[*_labels(binned.edges.tolist()), "missing"],
+        reference=binned.before,
+        current=binned.now,
         n=events,
         n_reference=reference.state.events,
-        edges=edges.tolist(),
-        span=(float(known.moments.low[0]), float(known.moments.high[0])),
-        outside=_outside(now, known),
+        edges=binned.edges.tolist(),
+        span=(float(span.low[0]), float(span.high[0])),
+        outside=binned.outside,
+        values=binned.distances,
+        culprits={} if binned.culprit is None else {"ks": binned.culprit},
+        observed=binned.observed,
     )
-    if min(now.count, known.count) >= SMALLEST_N:
-        _measure_values(comparison, now, known)
-    return comparison
 
 
-def _labels(edges: NDArray[np.float64]) -> list[str]:
-    last = f"> {edges[-1]:.6g}" if len(edges) else "any"
+def _labels(edges: list[float]) -> list[str]:
+    last = f"> {edges[-1]:.6g}" if edges else "any"
     return [*(f"<= {edge:.6g}" for edge in edges), last]
-
-
-def _with_infinities(number: NumberState, edges: NDArray[np.float64], known: NumberState) -> Counts:
-    counts = bin_counts(number, edges, known)
-    counts[0] += number.moments.kinds[0, moments.NEG_INFS]
-    counts[-1] += number.moments.kinds[0, moments.POS_INFS]
-    return counts
-
-
-def bin_counts(number: NumberState, edges: NDArray[np.float64], known: NumberState) -> Counts:
-    """Counts (len(edges) + 1,) of the finite values on the reference's edges; outer bins open."""
-    values, counts = _atoms(number)
-    bins = np.searchsorted(edges, values, side="left")
-    binned = np.bincount(bins, counts, minlength=len(edges) + 1).astype(np.float64)
-    if number.is_atomic:
-        return binned
-    rest = _rest(number, known)
-    # A cell's upper border tells its bin, as edges are borders; beside atoms its middle does.
-    borders = logbins.cell_edges(*known.grid)
-    at = _middles(borders) if known.is_atomic else borders[1:]
-    bins = np.searchsorted(edges, at, side="left")
-    return np.asarray(binned + np.bincount(bins, rest, minlength=len(edges) + 1))
-
-
-def _outside(now: NumberState, known: NumberState) -> tuple[int, int]:
-    """Values below and above what the reference has; those within a cell of its ends are inside."""
-    low, high = known.moments.low[0], known.moments.high[0]
-    if not known.count:
-        return 0, 0
-    values, counts = _atoms(now)
-    rest = _rest(now, known)
-    first, last = (logbins.cell_of(end, *known.grid) for end in (low, high))
-    kinds = now.moments.kinds[0]
-    below = counts[values < low].sum() + rest[:first].sum() + kinds[moments.NEG_INFS]
-    above = counts[values > high].sum() + rest[last + 1 :].sum() + kinds[moments.POS_INFS]
-    return int(below), int(above)
-
-
-def _atoms(number: NumberState) -> tuple[NDArray[np.float64], Counts]:
-    items = sorted(number.values.items())
-    return np.array([v for v, _ in items], float), np.array([c for _, c in items], float)
-
-
-def _rest(number: NumberState, known: NumberState) -> Counts:
-    """Counts by cell of the values that are not counted one by one."""
-    rest = number.cells_on(known.grid).astype(float)
-    for value, count in number.values.items():
-        rest[logbins.cell_of(value, *known.grid)] -= count
-    return np.asarray(np.maximum(rest, 0))
-
-
-def _middles(borders: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(borders[:-1] / 2 + borders[1:] / 2)
-
-
-def _measure_values(comparison: Comparison, now: NumberState, known: NumberState) -> None:
-    """Distances of the observed values: exact on atoms, within cells spread evenly."""
-    if known.is_atomic:
-        points, before, after = _on_points(now, known)
-        wasserstein = distances.wasserstein(points, before, after)
-        energy = distances.energy(points, before, after)
-    else:
-        low = min(now.moments.low[0], known.moments.low[0])
-        high = max(now.moments.high[0], known.moments.high[0])
-        borders = np.clip(logbins.cell_edges(*known.grid), low, high)
-        before, after = known.cells.astype(float), now.cells_on(known.grid).astype(float)
-        points = borders[1:]
-        wasserstein = distances.wasserstein_cells(borders, before, after)
-        energy = distances.energy_cells(borders, before, after)
-    cumulative = np.cumsum(before), np.cumsum(after)
-    comparison.culprits["ks"] = float(points[distances.ks_at(*cumulative)])
-    unit = known.grid.unit
-    spread = max(sqrt(moments.variance(known.moments, 0, unit, 0)), LEAST_SPREAD)
-    comparison.values |= {
-        "ks": distances.ks(*cumulative),
-        "wasserstein": wasserstein,
-        "wasserstein_normed": wasserstein / spread,
-        "energy": energy,
-        "energy_normed": energy / sqrt(spread),
-    }
-    comparison.observed = (now.count, known.count)
 
 
 def _measure_arrays(comparison: Comparison, current: FeatureState, reference: FeatureState) -> None:
@@ -284,37 +232,26 @@ def _measure_arrays(comparison: Comparison, current: FeatureState, reference: Fe
         comparison.slices = Slices(before, after, unit)
 
 
-def _on_points(now: NumberState, known: NumberState) -> tuple[NDArray[np.float64], Counts, Counts]:
-    """Both sides on shared support points: values, and middles of cells for what is unseen."""
-    values = np.union1d(list(known.values), list(now.values))
-    before, after = (
-        np.array([number.values.get(v, 0) for v in values.tolist()], float)
-        for number in (known, now)
-    )
-    if now.is_atomic:
-        return values, before, after
-    rest = _rest(now, known)
-    cells = np.flatnonzero(rest)
-    borders = logbins.cell_edges(*known.grid)
-    low, high = now.moments.low[0], now.moments.high[0]
-    points = np.clip(_middles(borders)[cells], low, high)
-    order = np.argsort(np.concatenate([values, points]), kind="stable")
-    return (
-        np.concatenate([values, points])[order],
-        np.concatenate([before, np.zeros(len(cells))])[order],
-        np.concatenate([after, rest[cells]])[order],
-    )
-
-
 def measure_bins(comparison: Comparison) -> None:
     """Everything that is read off the two histograms but its chance level: see `weigh`."""
-    before, now = comparison.reference, comparison.current
-    every, observed = histograms.measured(before, now)
-    comparison.values.update(zip(ON_BINS, every.tolist(), strict=True))
-    without = dict(zip(ON_BINS, observed.tolist(), strict=True))
-    comparison.values |= {name: without[name.removesuffix("_observed")] for name in OBSERVED}
-    often = comparison.frequency
-    comparison.statistic, comparison.freedom = chi_square(before, now, often)
+    _measure_all([comparison])
+
+
+def _measure_all(comparisons: Sequence[Comparison]) -> list[int]:
+    """The same of many; the bins whose shares moved most, -1 where a side is empty."""
+    if not comparisons:
+        return []
+    before = np.concatenate([one.reference for one in comparisons])
+    now = np.concatenate([one.current for one in comparisons])
+    ends = np.cumsum([len(one.current) for one in comparisons])
+    is_number = np.array([one.kind != "category" for one in comparisons])
+    found = np.empty((len(comparisons), 17))
+    histograms.measured_each(before, now, ends, is_number, SMALLEST_EXPECTED, found)
+    for one, row in zip(comparisons, found.tolist(), strict=True):
+        one.values.update(zip(ON_BINS, row[:7], strict=True))
+        one.values |= {name: row[at] for name, at in OBSERVED_AT}
+        one.statistic, one.freedom = row[15], int(row[16])
+    return [int(at) for at in found[:, 14]]
 
 
 def weigh(comparison: Comparison, noise: Noise) -> None:

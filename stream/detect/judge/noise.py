@@ -203,13 +203,8 @@ def chi_square(before: Counts, now: Counts, frequency: Counts) -> tuple[float, i
 
 
 def believed(reference: Counts, now: Counts) -> Counts:
-    """How frequent each bin of a number is, to pool rare ones by: as the reference says, for bins
-    made to be equal there have, by both sides' counts, the order of the window's noise. But a bin
-    whose share has more than doubled stands for itself.
-    """
-    n, m = now.sum(), reference.sum()
-    both = (reference + now) * (m / (n + m)) if n + m else reference
-    return np.where(both > 2 * reference, both, reference)
+    """How frequent each bin of a number is, to pool rare ones by."""
+    return significance.believed(reference, now)
 
 
 def p_value(statistic: float, freedom: int, n: float, m: float, noise: Noise) -> float:

@@ -10,7 +10,7 @@ below that, so a window reads the same however its events were spread over parti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from math import isfinite, sqrt
 from typing import Any
@@ -22,6 +22,7 @@ from kernels.sketches import moments, vectors
 from kernels.sketches.vectors import Vectors
 from stream.detect.judge.joint import MEASURES, JointComparison
 from stream.detect.judge.measures import Comparison
+from stream.detect.judge.numbers import Shape, shapes
 from stream.detect.judge.parts import Due, Window
 from stream.detect.specs import DEFAULT_KEY
 from stream.detect.states import CategoryState, FeatureState, NumberState, WindowState
@@ -29,6 +30,7 @@ from stream.detect.times import rfc3339
 
 SCHEMA = "driftline.window/1"
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)
+PROBABILITIES = np.array(QUANTILES) / 100
 TOP = 10  # most frequent categories shown
 DIGITS = 12
 
@@ -81,9 +83,14 @@ def summarise(
     """
     window, state = due.window, due.state or WindowState()
     prefix, vanished = "feature.", FeatureState()
+    read = shapes({n: f.number for n, f in state.features.items() if f.number}, PROBABILITIES)
     features = {
         name.removeprefix(prefix): _feature(
-            state.features.get(name, vanished), state.events, comparisons.get(name, {}), key
+            state.features.get(name, vanished),
+            state.events,
+            comparisons.get(name, {}),
+            key,
+            read.get(name),
         )
         for name in sorted(state.features.keys() | comparisons.keys())
         if name.startswith(prefix)
@@ -103,7 +110,7 @@ def summarise(
         "duplicates_exact": not state.unkept,
         "features_dropped": state.dropped,
         "features": features,
-        "prediction": _prediction(state, comparisons, key),
+        "prediction": _prediction(state, comparisons, key, read),
         "service": _service(state, window.length_ms),
         "attributions": _attributions(state),
         "joint": _joint(state),
@@ -114,13 +121,16 @@ def summarise(
 
 
 def _prediction(
-    state: WindowState, comparisons: Mapping[str, Mapping[str, Comparison]], key: Key
+    state: WindowState,
+    comparisons: Mapping[str, Mapping[str, Comparison]],
+    key: Key,
+    read: Mapping[str, Shape],
 ) -> dict[str, Any] | None:
     """The score as a feature, with the label beside it; the label alone if there is no score."""
     parts = {
-        part: _feature(feature, state.events, comparisons.get(f"prediction.{part}", {}), key)
+        part: _feature(feature, state.events, comparisons.get(name, {}), key, read.get(name))
         for part in ("score", "label")
-        if (feature := state.features.get(f"prediction.{part}"))
+        if (feature := state.features.get(name := f"prediction.{part}"))
     }
     if "score" in parts and "label" in parts:
         return {**parts["score"], "label": parts["label"]}
@@ -128,7 +138,11 @@ def _prediction(
 
 
 def _feature(
-    feature: FeatureState, events: int, comparisons: Mapping[str, Comparison], key: Key
+    feature: FeatureState,
+    events: int,
+    comparisons: Mapping[str, Comparison],
+    key: Key,
+    shape: Shape | None,
 ) -> dict[str, Any]:
     kind = feature.kind
     first = next(iter(comparisons.values()), None)
@@ -137,7 +151,7 @@ def _feature(
     if kind == "category":
         body = _category(feature, events, first, key)
     else:
-        body = _number(feature, events, first, key)
+        body = _number(feature, events, first, key, shape)
         if feature.arrays:
             body |= _arrays(feature.arrays, feature.cosine)
     return {
@@ -149,9 +163,9 @@ def _feature(
 
 def _missing(feature: FeatureState, events: int, observed: int) -> dict[str, int]:
     """Missing events by kind; what no other kind explains had no such key."""
-    kinds = feature.number.moments.kinds[0] if feature.number else np.zeros(6, np.int64)
-    nans = int(kinds[moments.NANS])
-    infs = int(kinds[moments.POS_INFS] + kinds[moments.NEG_INFS])
+    kinds = feature.number.moments.kinds[0].tolist() if feature.number else [0] * 6
+    nans = kinds[moments.NANS]
+    infs = kinds[moments.POS_INFS] + kinds[moments.NEG_INFS]
     numbers = feature.number.count if feature.number else 0
     texts = feature.category.count if feature.category else 0
     typed = numbers + texts + nans + infs
@@ -169,24 +183,23 @@ def _missing(feature: FeatureState, events: int, observed: int) -> dict[str, int
 
 
 def _number(
-    feature: FeatureState, events: int, first: Comparison | None, key: Key
+    feature: FeatureState, events: int, first: Comparison | None, key: Key, shape: Shape | None
 ) -> dict[str, Any]:
     number = feature.number
     body: dict[str, Any] = {"count": number.count if number else 0}
     body |= _missing(feature, events, body["count"])
-    if number is None or not number.count:
+    if number is None or shape is None:
         return body
-    unit = number.grid.unit
     m = number.moments
     body |= {
-        "mean": moments.mean(m, 0, unit),
-        "std": sqrt(max(moments.variance(m, 0, unit, 1), 0)) if number.count > 1 else None,
-        "min": m.low[0],
-        "max": m.high[0],
-        "zeros": m.zeros[0],
-        "skewness": moments.skewness(m, 0),
-        "kurtosis": moments.kurtosis(m, 0),
-        "quantiles": _quantiles(number),
+        "mean": shape.mean,
+        "std": sqrt(max(shape.sample_variance, 0)) if number.count > 1 else None,
+        "min": float(m.low[0]),
+        "max": float(m.high[0]),
+        "zeros": int(m.zeros[0]),
+        "skewness": shape.skewness,
+        "kurtosis": shape.kurtosis,
+        "quantiles": _named(shape.quantiles),
         "distinct": number.distinct(key),
         "distinct_exact": number.is_atomic,
         "clamped": number.clamped,
@@ -196,9 +209,8 @@ def _number(
     return tidy(body)  # type: ignore[no-any-return]
 
 
-def _quantiles(number: NumberState) -> dict[str, float]:
-    found = number.quantiles(np.array(QUANTILES) / 100)
-    return dict(zip((f"p{q}" for q in QUANTILES), found.tolist(), strict=True))
+def _named(quantiles: Iterable[float]) -> dict[str, float]:
+    return dict(zip((f"p{q}" for q in QUANTILES), quantiles, strict=True))
 
 
 def _arrays(arrays: Vectors, cosine: NumberState | None) -> dict[str, Any]:
@@ -213,7 +225,7 @@ def _arrays(arrays: Vectors, cosine: NumberState | None) -> dict[str, Any]:
     if cosine is not None:
         body["cosine"] = {
             "mean": moments.mean(cosine.moments, 0, cosine.grid.unit),
-            **_quantiles(cosine),
+            **_named(cosine.quantiles(PROBABILITIES).tolist()),
         }
     return tidy(body)  # type: ignore[no-any-return]
 

@@ -128,3 +128,18 @@ def test_q_values_leave_the_p_values_alone() -> None:
     p_values = np.array([0.5, 0.1])
     significance.benjamini_hochberg(p_values)
     assert p_values.tolist() == [0.5, 0.1]
+
+
+@given(COUNTS)
+def test_what_is_believed_of_a_bin_is_the_reference_unless_it_more_than_doubled(
+    pairs: list[tuple[int, int]],
+) -> None:
+    reference, current = sides(pairs)
+    n, m = current.sum(), reference.sum()
+    both = (reference + current) * (m / (n + m))
+    expected = np.where(both > 2 * reference, both, reference)
+    assert significance.believed(reference, current).tobytes() == expected.tobytes()
+
+
+def test_of_nothing_nothing_is_believed() -> None:
+    assert significance.believed(np.zeros(3), np.zeros(3)).tolist() == [0.0, 0.0, 0.0]

@@ -98,3 +98,34 @@ def test_bytes_that_are_not_as_written_are_refused(change: str) -> None:
     }[change]
     with pytest.raises(ValueError, match=r"HL|register"):
         hyperloglog.unpack(broken)
+
+
+def unpacked_together(parts: list[bytes]) -> tuple[int, NDArray[np.uint8]]:
+    ends = np.cumsum([0, *(len(part) for part in parts)])
+    buffer = np.frombuffer(b"".join(parts), np.uint8)
+    out = hyperloglog.empty(len(parts)).registers
+    return hyperloglog.unpack_each(buffer, np.stack([ends[:-1], ends[1:]], axis=1), out), out
+
+
+def test_many_are_unpacked_as_one_by_one() -> None:
+    states = [sketched(np.arange(float(n))) for n in (0, 1, 10, 1_000, 100_000)]
+    states[3].registers[0, :] += np.uint8(3)
+    states[4].registers[0, 17], states[4].registers[0, 18] = 53, 0
+    bad, rows = unpacked_together([hyperloglog.pack(state, 0) for state in states])
+    assert bad == -1
+    assert rows.tobytes() == b"".join(state.registers.tobytes() for state in states)
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_of_many_the_one_that_cannot_be_read_is_named(at: int) -> None:
+    for n in (9, 5_000):
+        good = hyperloglog.pack(sketched(np.arange(float(n))), 0)
+        broken = good[:at] + bytes([good[at] ^ 0x41]) + good[at + 1 :]
+        try:
+            expected = hyperloglog.unpack(broken).registers.tobytes()
+        except ValueError:
+            assert unpacked_together([good, broken, good])[0] == 1
+        else:
+            assert unpacked_together([good, broken])[1][1].tobytes() == expected
+    assert unpacked_together([good, b"", good])[0] == 1
+    assert unpacked_together([good, good[:-1]])[0] == 1

@@ -266,3 +266,38 @@ def test_regridding_rounds_to_the_nearest_whole_count() -> None:
     edges, new_edges = np.array([0.0, 1.0]), np.array([0.0, 0.75, 1.0])
     logbins.regrid(np.array([1], np.int64), edges, new_edges, out)
     assert out.tolist() == [1, 0]
+
+
+def test_quantiles_of_many_rows_are_those_of_each(rng: np.random.Generator) -> None:
+    grids, probabilities = list(GRIDS.values())[:3], np.array([0.0, 0.3, 1.0])
+    counts = np.concatenate([fed(rng.normal(10.0, 5.0, 300), *g).counts for g in grids])
+    edges, out = np.stack([logbins.cell_edges(*g) for g in grids]), np.zeros((3, 3))
+    lows, highs = np.array([-9.0, -math.inf, 0.0]), np.array([40.0, math.inf, 20.0])
+    logbins.quantiles_each(counts, edges, lows, highs, probabilities, out)
+    for row in range(3):
+        one = quantiles(counts[row], edges[row], lows[row], highs[row], probabilities)
+        assert out[row].tobytes() == one.tobytes()
+
+
+def nearest_edges(counts: NDArray[np.integer], edges: Floats, probabilities: Floats) -> Floats:
+    """As numpy finds them."""
+    below = np.concatenate([[0], np.cumsum(counts)])
+    wanted = probabilities * below[-1]
+    right = np.clip(np.searchsorted(below, wanted), 1, len(below) - 1)
+    nearest = np.where(wanted - below[right - 1] < below[right] - wanted, right - 1, right)
+    inner = nearest[(below[nearest] > 0) & (below[nearest] < below[-1])]
+    return np.asarray(edges[np.unique(inner)])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 30, 1_000])
+def test_snapped_edges_are_those_that_numpy_finds(n: int, rng: np.random.Generator) -> None:
+    deciles, edges = np.linspace(0, 1, 11)[1:-1], logbins.cell_edges(10.0, 1.0)
+    for spread in (0.01, 3.0, 1e4):
+        counts = fed(rng.normal(10.0, spread, n), 10.0, 1.0).counts
+        out, found = np.zeros((1, 9)), np.zeros(1, np.int64)
+        logbins.snapped_each(counts, edges[None], deciles, out, found)
+        expected = nearest_edges(counts[0].astype(np.int64), edges, deciles)
+        assert out[0, : found[0]].tobytes() == expected.tobytes()
+        alone = np.zeros(9)
+        assert logbins.snapped(counts[0], edges, deciles, alone) == found[0]
+        assert alone[: found[0]].tobytes() == expected.tobytes()

@@ -212,3 +212,37 @@ def test_a_row_is_taken_with_its_sums_folded_and_nothing_else_changed(
     assert_same_bytes(out, expected._replace(sums=moments.unfolded(moments.folded(expected))))
     moments.take(moments.empty(1), 0, out)
     assert_same_bytes(out, moments.empty(1))
+
+
+def test_rows_with_units_of_their_own_merge_as_one_by_one(rng: np.random.Generator) -> None:
+    units, shifts = np.array([1.0, 0.25, 3.0]), np.array([0.0, 5.0, math.nan])
+    into, other = moments.empty(3), moments.empty(3)
+    for state in (into, other):
+        for slot in range(3):
+            of_slot = np.full(50, slot, np.int32)
+            values = rng.normal(5.0, 2.0, 50)
+            moments.update(state, of_slot, values, shifts[slot], units[slot])
+    plain = moments.Moments(*(array.copy() for array in into))
+    slots = np.array([2, -1, 0], np.int32)
+    moments.merge_each(into, slots, other, units)
+    for row in (0, 2):
+        alone = np.full(3, -1, np.int32)
+        alone[row] = slots[row]
+        moments.merge(plain, alone, other, units[row])
+    assert_same_bytes(into, plain)
+
+
+def test_a_description_is_what_the_queries_say(rng: np.random.Generator) -> None:
+    states = [fed(rng.normal(3.0, 2.0, 100), 1.0, 0.5), fed([]), fed([7.0]), fed([1.0, 1.0])]
+    stacked = moments.Moments._make(map(np.concatenate, zip(*states, strict=True)))
+    units, out = np.array([0.5, 1.0, 1.0, 1.0]), np.zeros((4, 5))
+    moments.describe(stacked, units, out)
+    for row, (state, unit) in enumerate(zip(states, units, strict=True)):
+        expected = [
+            moments.mean(state, 0, unit),
+            moments.variance(state, 0, unit, 0),
+            moments.variance(state, 0, unit, 1),
+            moments.skewness(state, 0),
+            moments.kurtosis(state, 0),
+        ]
+        np.testing.assert_array_equal(out[row], expected)

@@ -15,10 +15,11 @@ from stream.detect import partials
 from stream.detect.ingest.windows import NEVER_MS
 from stream.detect.judge.parts import Held
 from stream.detect.partials import Marker, Partial, pack, pack_marker, read
-from stream.detect.states import FeatureState, Stream
+from stream.detect.states import FeatureState, Stream, WindowState
 from stream.errors import FormatError
 from tests import builders
 from tests.builders import event, ingestor, messages, reference
+from tests.laws import assert_same_bytes
 
 VALUES = [1, 2.5, -0.0, 1e300, -1e-300, float("nan"), float("inf"), None, "a", "ü€😀", True, [3, 4],
           {}, 2**63]  # fmt: skip
@@ -205,3 +206,33 @@ def test_a_partial_that_was_put_away_is_the_same_to_the_byte(is_read: bool) -> N
     held.put_away()
     assert (pack(held.partial), held.offset) == (raw, 7)
     assert held.partial is not item
+
+
+def test_what_is_read_merges_in_one_piece_as_it_does_feature_by_feature(
+    rng: np.random.Generator,
+) -> None:
+    parts = []
+    for n, names in ((700, "ab"), (900, "abc"), (40, "ba"), (1_500, "ca")):
+        worker = ingestor()
+        rows = rng.normal(10.0, 3.0, (n, len(names))).tolist()
+        worker.add(messages(*[event(1, dict(zip(names, row, strict=True))) for row in rows]))
+        parts += [read(pack(part)) for part in worker.finish().partials]
+    together, singly = WindowState(), WindowState()
+    for part in parts:
+        assert isinstance(part, Partial)
+        together.merge(part.state)
+    for part in parts:
+        assert isinstance(part, Partial)
+        part.state.stack = None
+        singly.merge(part.state)
+    assert list(together.features) == list(singly.features)
+    for name, feature in together.features.items():
+        one, other = feature.number, singly.features[name].number
+        assert one is not None
+        assert other is not None
+        assert_same_bytes(one.moments, other.moments)
+        assert one.cells.tobytes() == other.cells.tobytes()
+        assert one.unlisted is not None
+        assert other.unlisted is not None
+        assert_same_bytes(one.unlisted, other.unlisted)
+        assert (one.values, one.clamped) == (other.values, other.clamped)
