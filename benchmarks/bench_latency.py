@@ -2,12 +2,15 @@
 
 In    nothing; an embedded Kafka, a publisher of live events of some models, at half of what a
       worker can count of them in a second of CPU time
-Out   rows: seconds, median and 99th percentile over the alerts of all models and windows; how busy
-      the worker was, and for how long its event loop was held up at most
+Out   rows: seconds, median and 99th percentile over the alerts of all models and windows, and how
+      many of them until the last partial was sent; how busy the worker was, and for how long its
+      event loop was held up at most
 Not   how long an event waits for its window to end: that is the window's length
 
 A window is complete when the watermark passes its end: an event that is GRACE_MS younger has been
-published. From then on the clock runs, until the broker stamps the alert. Every model breaks its
+published. From then on the clock runs, until the broker stamps the alert. On the way stands the
+last marker that tells of it on the partials topic: what is before it is fetching and counting, what
+comes after it is judging. Every model breaks its
 objective of service in every second window, so every window brings an alert of each model, first
 or resolved.
 """
@@ -31,6 +34,7 @@ from benchmarks import backlog, live, worker
 from benchmarks.measuring import Row, alone, cpu_seconds
 from benchmarks.processes import ROOT, Program, running
 from stream.broker import EmbeddedBroker
+from stream.detect.partials import Marker, read
 from stream.errors import BusError
 
 MODELS = (5, 20)  # their windows end at the same moment, and are judged one after the other
@@ -53,9 +57,12 @@ def _rows(models: int, windows: int) -> list[Row]:
         found = _live(Path(name), broker.bootstrap, windows, models)
     print(f"  {models} models: {len(found.lags_s)} alerts", flush=True)
     cuts = statistics.quantiles(found.lags_s, n=100)
+    counted_s = sorted(found.counted_s)
     said = {
         "window_end_to_alert_p50_s": (cuts[49], "seconds"),
         "window_end_to_alert_p99_s": (cuts[98], "seconds"),
+        "window_end_to_partials_p50_s": (statistics.median(counted_s), "seconds"),
+        "window_end_to_partials_most_s": (counted_s[-1], "seconds"),
         "at_events_per_second": (found.rate, "events per second"),
         "share_of_capacity": (found.share, "of what the worker can count"),
         "worker_busy": (found.busy, "share of a core"),
@@ -66,13 +73,14 @@ def _rows(models: int, windows: int) -> list[Row]:
 
 class _Live(NamedTuple):
     """What was measured: at which rate, which share that is of what the worker can count, seconds
-    from complete to alerted, share of a core used, and the smallest bound of
-    `driftline_loop_held_seconds` that holds for every look.
+    from complete to alerted, the same of each window until all partials were sent, share of a core
+    used, and the smallest bound of `driftline_loop_held_seconds` that holds for every look.
     """
 
     rate: int
     share: float
     lags_s: list[float]
+    counted_s: list[float]
     busy: float
     held_s: float
 
@@ -94,9 +102,9 @@ def _live(folder: Path, bootstrap: str, windows: int, models: int) -> _Live:
         busy = (cpu_seconds(one.pid) - used_s) / (live.now_ms() - started_ms) * 1000
         held_s = _most_held(held_before, one.page(HELD))
         ends = {end_ms - i * live.SLICE_MS for i in range(windows)}
-        return _Live(
-            rate, rate / capacity, asyncio.run(_read_lags(bootstrap, ends, models)), busy, held_s
-        )
+        lags_s = asyncio.run(_read_lags(bootstrap, ends, models))
+        counted_s = asyncio.run(_read_counted(bootstrap, ends))
+        return _Live(rate, rate / capacity, lags_s, counted_s, busy, held_s)
 
 
 def _most_held(before: list[str], after: list[str]) -> float:
@@ -160,6 +168,33 @@ async def _read_lags(bootstrap: str, ends: set[int], models: int) -> list[float]
         if len(lags_s) != expected:
             raise BusError(f"{len(lags_s)} of {expected} alerts are on the topic")
         return list(lags_s.values())
+    finally:
+        await consumer.stop()
+
+
+async def _read_counted(bootstrap: str, ends: set[int]) -> list[float]:
+    """By window: until the last source told that it is beyond the window's end."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        known = consumer.partitions_for_topic("live-partials") or {0}
+        tps = [TopicPartition("live-partials", partition) for partition in known]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        told: dict[tuple[int, int], int] = {}  # by window and source, when
+        last = await consumer.end_offsets(tps)
+        while [tp for tp in tps if await consumer.position(tp) < last[tp]]:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    item = read(record.value)
+                    if isinstance(item, Marker):
+                        for end_ms in ends:
+                            if item.watermark_ms >= end_ms:
+                                told.setdefault((end_ms, item.source), record.timestamp)
+        return [
+            (max(at for (end_ms, _), at in told.items() if end_ms == end) - end - GRACE_MS) / 1000
+            for end in ends
+        ]
     finally:
         await consumer.stop()
 

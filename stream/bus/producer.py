@@ -34,7 +34,7 @@ logger = get_logger(__name__)
 LARGEST_BYTES = 8 * 1024 * 1024
 ATTEMPT_S = 60.0  # without an acknowledgement; then by a new client
 CLOSE_S = 3.0  # to send what is buffered, and again to disconnect
-AT_ONCE = 200  # records given to the client before others may run
+AT_ONCE = 50  # records given to the client before others may run
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 T = TypeVar("T")

@@ -290,8 +290,8 @@ class FeatureState:
             return self.category.count if self.category else 0
         if self.number is None:
             return 0
-        infinities = self.number.moments.kinds[0, [moments.POS_INFS, moments.NEG_INFS]]
-        return self.number.count + int(infinities.sum())
+        kinds = self.number.moments.kinds[0]
+        return self.number.count + int(kinds[moments.POS_INFS]) + int(kinds[moments.NEG_INFS])
 
     def merge(self, other: FeatureState, *, is_counted: bool = False) -> None:
         """Add other; is_counted: but for its number, which was."""

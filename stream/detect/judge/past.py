@@ -47,9 +47,9 @@ class Trace:
         """Take one window in."""
         freedom = comparison.freedom
         if is_beside_previous:  # neighbours are what is judged: no more has to be known of them
-            before, often = comparison.reference, comparison.frequency
+            beside = comparison.statistic / freedom if freedom else None
             for learnt in (self.near, self.far):
-                _teach(learnt, noise.ratio(before, comparison.current, often), freedom)
+                _teach(learnt, beside, freedom)
             return
         often, now = coarse_counts(comparison)
         if self.last and len(self.last[-1]) != now.size:
