@@ -362,7 +362,7 @@ def _unpack_joint(body: dict[str, Any], more: _Reader) -> JointState:
 
 def _moments_of(table: NDArray[np.uint8]) -> Moments:
     """The rows of a table (n, MOMENTS_BYTES)."""
-    n = np.ascontiguousarray(table[:, : 8 * INTEGERS]).view(np.int64)
-    x = np.ascontiguousarray(table[:, 8 * INTEGERS :]).view(np.float64)
+    n = table[:, : 8 * INTEGERS].copy().view(np.int64)
+    x = table[:, 8 * INTEGERS :].copy().view(np.float64)
     columns = (n[:, 0], n[:, 1:7], n[:, 7], x[:, 0], unfolded(x[:, 1:5]), x[:, 5], x[:, 6])
     return Moments._make(map(np.ascontiguousarray, columns))

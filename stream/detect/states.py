@@ -381,7 +381,8 @@ class WindowState:
                 self.features[name] = FeatureState()
                 if state.number is not None and (row := self.stack.rows.get(name)) is not None:
                     self.features[name].number = _stacked(self.stack, row, state.number.grid)
-        if self.stack is None:
+        if self.stack is None or self.stack.packed is not None:
+            self.stack = None  # it was read: from now on each of its numbers stands alone
             return set()
         slots = np.full(len(theirs.packed.hashes), -1, np.int32)
         hash_slots, units = np.full(len(theirs.registers), -1, np.int32), np.ones(len(slots))
