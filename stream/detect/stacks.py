@@ -2,7 +2,7 @@
 
 In    tables of an unpacked partial; or how many numbers there are
 Out   `Stack`, a row per number, to which another one is added
-Not   which feature a row belongs to means what (states.py), bytes (partials.py)
+Not   what a feature is (states.py), bytes (partials.py)
 
 A window has hundreds of features and is added up of a part per pane and source partition. Numbers
 of a `WindowState` are views of rows here, so there is one truth.
@@ -10,7 +10,9 @@ of a `WindowState` are views of rows here, so there is one truth.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,15 @@ from kernels import sparse
 from kernels.sketches import hyperloglog, logbins, moments
 from kernels.sketches.hyperloglog import REGISTERS, HyperLogLog
 from kernels.sketches.moments import Moments
+from stream.detect.grids import Grid
+from stream.detect.hashes import either
+
+
+class Number(Protocol):
+    """What there is of a number beside its rows here."""
+
+    grid: Grid
+    unlisted: HyperLogLog | None
 
 
 @dataclass(slots=True)
@@ -61,27 +72,28 @@ class Stack:
         """A view of one row's moments."""
         return Moments._make(array[row : row + 1] for array in self.moments)
 
-    def hashes_of(self, row: int) -> HyperLogLog:
-        """A view of one row of hashes."""
-        return HyperLogLog(self.registers[row : row + 1])
+    def add(self, other: Stack, pairs: Iterable[tuple[str, Number, Number]]) -> None:
+        """Add numbers of another one that is packed to numbers of this, on the same grids.
 
-    def add(
-        self,
-        other: Stack,
-        slots: NDArray[np.int32],
-        hash_slots: NDArray[np.int32],
-        units: NDArray[np.float64],
-    ) -> None:
-        """Add rows of another one that is packed; grids and units of both are the same.
-
-        slots       (m,)  the row that each row of other is added to; -1 is skipped
-        hash_slots  (k,)  the same of its hashes
-        units       (m,)  of each row's grid
+        pairs  feature, number of this one, number of the other one
         """
         assert self.cells is not None  # whoever is added to is not packed
         assert other.packed is not None
+        slots = np.full(len(other.packed.hashes), -1, np.int32)
+        hash_slots, units = np.full(len(other.registers), -1, np.int32), np.ones(len(slots))
+        for name, mine, theirs in pairs:
+            row, slot = other.rows[name], self.rows[name]
+            slots[row], units[row] = slot, mine.grid.unit
+            if theirs.unlisted is None:
+                continue
+            if mine.unlisted is None:
+                mine.unlisted = HyperLogLog(self.registers[slot : slot + 1])
+            if mine.unlisted.registers.base is self.registers:
+                hash_slots[other.packed.hashes[row]] = slot
+            else:
+                either(mine.unlisted, theirs.unlisted)
         moments.merge_each(self.moments, slots, other.moments, units)
         sparse.unpack_rows(other.packed.buffer, other.packed.ends, slots, self.cells)
         if (hash_slots >= 0).any():
-            mine, theirs = HyperLogLog(self.registers), HyperLogLog(other.registers)
-            hyperloglog.merge(mine, hash_slots, theirs)
+            known = HyperLogLog(self.registers)
+            hyperloglog.merge(known, hash_slots, HyperLogLog(other.registers))

@@ -190,10 +190,9 @@ class NumberState:
         """Add of other what is not in arrays."""
         self.clamped += other.clamped
         if other.values:
-            known = self.values
-            if known:
+            if self.values:
                 for value, count in other.values.items():
-                    known[value] = known.get(value, 0) + count
+                    self.values[value] = self.values.get(value, 0) + count
             else:
                 self.values = dict(other.values)
         if len(self.values) > MOST_LISTED:  # of parts without reference; cells have them, too
@@ -365,6 +364,7 @@ class WindowState:
 
     def fold(self) -> None:
         """Keep the cells of numbers packed until somebody asks for them."""
+        self.stack = None
         for feature in self.features.values():
             for number in (feature.number, feature.cosine):
                 if number is not None:
@@ -384,26 +384,15 @@ class WindowState:
         if self.stack is None or self.stack.packed is not None:
             self.stack = None  # it was read: from now on each of its numbers stands alone
             return set()
-        slots = np.full(len(theirs.packed.hashes), -1, np.int32)
-        hash_slots, units = np.full(len(theirs.registers), -1, np.int32), np.ones(len(slots))
-        counted, mine = set[str](), self.stack.rows
-        for name, row in theirs.rows.items():
+        pairs = list[tuple[str, NumberState, NumberState]]()
+        for name in theirs.rows:
             number, known = other.features[name].number, self.features.get(name)
-            into = known.number if known is not None and name in mine else None
-            if number is None or into is None or into.grid != number.grid:
-                continue
-            slots[row], units[row] = mine[name], into.grid.unit
-            into.note(number)
-            if number.unlisted is not None:
-                if into.unlisted is None:
-                    into.unlisted = self.stack.hashes_of(mine[name])
-                if into.unlisted.registers.base is self.stack.registers:
-                    hash_slots[theirs.packed.hashes[row]] = mine[name]
-                else:
-                    into.unlisted = either(into.unlisted, number.unlisted)
-            counted.add(name)
-        self.stack.add(theirs, slots, hash_slots, units)
-        return counted
+            into = known.number if known is not None and name in self.stack.rows else None
+            if number is not None and into is not None and into.grid == number.grid:
+                into.note(number)
+                pairs.append((name, into, number))
+        self.stack.add(theirs, pairs)
+        return {name for name, *_ in pairs}
 
 
 def _stacked(stack: Stack, row: int, grid: Grid) -> NumberState:
