@@ -342,10 +342,10 @@ def _measures() -> Iterator[Entry]:
 
 def _cells() -> Iterator[Entry]:
     counts, borders = np.ones((1, logbins.CELLS), np.int64), logbins.cell_edges(0.0, 1.0)[None]
-    kinds, span = np.zeros((1, 6), np.int64), np.array([[0.0, 1.0]])
-    binned = (np.zeros(1), np.array([1]), kinds, 1, np.zeros(3))
+    infinite, span = np.zeros((1, 2), np.int64), np.array([[0.0, 1.0]])
+    binned = (np.zeros(1), np.array([1]), infinite, 1, np.zeros(3))
     yield cells.histograms_each, (counts, borders, *binned)
-    yield cells.outside_each, (counts, kinds, span, span, np.zeros((1, 2), np.int64))
+    yield cells.outside_each, (counts, infinite, borders, span, np.zeros((1, 2), np.int64))
     yield cells.distances_each, (counts, counts, borders, span, np.zeros((1, 4)))
 
 

@@ -1,6 +1,6 @@
 """Cells: sketches of many features in two windows in, counts on edges and distances out.
 
-In    cells (logbins.py) of both windows on one grid per feature, one row each
+In    cells (sketches/logbins.py) of both windows on one grid per feature, one row each
 Out   histograms of both on the reference's edges, how far apart their values lie
 Not   the distances (distances.py), what the histograms say (histograms.py)
 
@@ -10,13 +10,13 @@ they would cost more than they do.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import kernel
 from kernels.measures import distances
-from kernels.sketches import logbins
-from kernels.sketches.moments import NEG_INFS, POS_INFS
 
 KS, KS_AT, WASSERSTEIN, ENERGY = range(4)  # columns of `distances_each`
 
@@ -27,7 +27,7 @@ def histograms_each(
     borders: NDArray[np.float64],
     edges: NDArray[np.float64],
     ends: NDArray[np.int64],
-    kinds: NDArray[np.int64],
+    infinities: NDArray[np.int64],
     events: int,
     out: NDArray[np.float64],
 ) -> None:
@@ -37,7 +37,7 @@ def histograms_each(
     borders  (n_rows, CELLS + 1)  of these cells; edges are some of them
     edges    (n_edges,)   of all rows, one row after another
     ends     (n_rows,)    where the edges of each end
-    kinds    (n_rows, 6)  values that are not finite, as in moments.py; infinities are values
+    infinities  (n_rows, 2)  negative and positive ones: they are values
     out      (n_edges + 2 * n_rows,)  for each row its bins, outer ones open, and what is missing
 
     A bin is closed at its upper edge.
@@ -51,8 +51,8 @@ def histograms_each(
             while bin_ < last and edges[first + bin_ - at] < borders[row, cell + 1]:
                 bin_ += 1
             out[bin_] += max(cells[row, cell], 0)
-        out[at] += kinds[row, NEG_INFS]
-        out[last] += kinds[row, POS_INFS]
+        out[at] += infinities[row, 0]
+        out[last] += infinities[row, 1]
         out[last + 1] = events - out[at : last + 1].sum()
         first, at = ends[row], last + 2
 
@@ -60,31 +60,42 @@ def histograms_each(
 @kernel
 def outside_each(
     cells: NDArray[np.int64],
-    kinds: NDArray[np.int64],
-    grids: NDArray[np.float64],
+    infinities: NDArray[np.int64],
+    borders: NDArray[np.float64],
     spans: NDArray[np.float64],
     out: NDArray[np.int64],
 ) -> None:
     """Write how many values of each row lie below and above a span, but for a cell, to `out`.
 
-    cells  (n_rows, CELLS), kinds (n_rows, 6)  as above
-    grids  (n_rows, 2)  anchor and inverse_scale
+    cells, infinities, borders  as above
     spans  (n_rows, 2)  smallest and largest value; if not finite nothing is outside
     out    (n_rows, 2)
     """
     for row in range(spans.shape[0]):
         low, high = spans[row]
-        first = logbins.cell_of(low, grids[row, 0], grids[row, 1])
-        last = logbins.cell_of(high, grids[row, 0], grids[row, 1])
         out[row] = 0
-        if first < 0 or last < 0:
+        if not (math.isfinite(low) and math.isfinite(high)):
             continue
-        out[row, 0] = kinds[row, NEG_INFS]
-        out[row, 1] = kinds[row, POS_INFS]
+        first, last = _cell_of(low, borders[row]), _cell_of(high, borders[row])
+        out[row, 0], out[row, 1] = infinities[row]
         for cell in range(first):
             out[row, 0] += max(cells[row, cell], 0)
         for cell in range(last + 1, cells.shape[1]):
             out[row, 1] += max(cells[row, cell], 0)
+
+
+@kernel
+def _cell_of(value: float, borders: NDArray[np.float64]) -> int:
+    """The cell of a value: closed at its border towards the anchor, which is the middle one."""
+    low, high = 0, borders.size - 2
+    is_above = value >= borders[borders.size // 2]
+    while low < high:
+        middle = (low + high + 1) // 2
+        if borders[middle] <= value if is_above else borders[middle] < value:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 @kernel

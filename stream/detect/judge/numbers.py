@@ -137,7 +137,7 @@ def _of_cells(
     edges: Sequence[NDArray[np.float64]],
     sizes: tuple[int, int],
 ) -> list[Beside]:
-    grids, spans = np.array([number.grid for number in known]), _spans(known)
+    spans = _spans(known)
     borders = np.stack([edges_of(number.grid) for number in known])
     after = np.stack([n.cells_on(k.grid) for n, k in zip(now, known, strict=True)])
     before = np.stack([number.cells for number in known])
@@ -145,11 +145,11 @@ def _of_cells(
     sides, bins = [], int(ends[-1]) + 2 * len(edges)
     for counts, numbers, events in ((before, known, sizes[1]), (after, now, sizes[0])):
         kinds = np.concatenate([number.moments.kinds for number in numbers])
-        out = np.empty(bins)
-        cells.histograms_each(counts, borders, np.concatenate(edges), ends, kinds, events, out)
+        infinite, out = kinds[:, [moments.NEG_INFS, moments.POS_INFS]].copy("C"), np.empty(bins)
+        cells.histograms_each(counts, borders, np.concatenate(edges), ends, infinite, events, out)
         sides.append(np.split(out, ends[:-1] + 2 * np.arange(1, len(ends))))
     outside = np.empty((len(now), 2), np.int64)
-    cells.outside_each(after, kinds, grids, spans, outside)
+    cells.outside_each(after, infinite, borders, spans, outside)
     found = _distances(before, after, borders, now, known)
     rows = zip(edges, *sides, outside.tolist(), found, strict=True)
     return [Beside(of, was, is_, (low, high), *far) for of, was, is_, (low, high), far in rows]

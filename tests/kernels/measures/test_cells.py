@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from kernels.measures import cells, distances
 from kernels.sketches import logbins
-from kernels.sketches.moments import NEG_INFS, POS_INFS
 
 GRIDS = [(10.0, 0.5), (0.0, 4.0), (0.0, 0.0)]
 BORDERS = [logbins.cell_edges(*grid) for grid in GRIDS]
@@ -26,12 +25,11 @@ def counted(rng: np.random.Generator, n: int) -> Counts:
 def test_histograms_are_those_of_values_at_the_upper_borders_of_their_cells(
     rng: np.random.Generator,
 ) -> None:
-    counts, kinds = counted(rng, 500), np.zeros((3, 6), np.int64)
-    kinds[:, NEG_INFS], kinds[:, POS_INFS] = 2, 3
+    counts, infinite = counted(rng, 500), np.array([[2, 3]] * 3)
     edges = [borders[list(at)] for borders, at in zip(BORDERS, AT, strict=True)]
     ends, flat = np.cumsum([len(of) for of in edges]), np.concatenate(edges)
     out = np.zeros(len(flat) + 6)
-    cells.histograms_each(counts, np.stack(BORDERS), flat, ends, kinds, 510, out)
+    cells.histograms_each(counts, np.stack(BORDERS), flat, ends, infinite, 510, out)
     expected = list[float]()
     for row, of in enumerate(edges):
         at = np.searchsorted(of, BORDERS[row][1:], side="left")
@@ -43,10 +41,10 @@ def test_histograms_are_those_of_values_at_the_upper_borders_of_their_cells(
 
 
 def test_outside_is_what_lies_in_cells_beyond_those_of_the_ends(rng: np.random.Generator) -> None:
-    counts, kinds = counted(rng, 500), np.ones((3, 6), np.int64)
+    counts, infinite = counted(rng, 500), np.ones((3, 2), np.int64)
     spans = np.array([[4.0, 9.0], [-np.inf, np.inf], [6.0, 6.5]])
     out = np.full((3, 2), 9, np.int64)
-    cells.outside_each(counts, kinds, np.array(GRIDS), spans, out)
+    cells.outside_each(counts, infinite, np.stack(BORDERS), spans, out)
     assert out[1].tolist() == [0, 0]
     for row in (0, 2):
         first, last = (logbins.cell_of(end, *GRIDS[row]) for end in spans[row])
