@@ -21,7 +21,7 @@ from stream.bus.connection import Connection, client_arguments
 from stream.bus.producer import LARGEST_BYTES, Producer, Record
 from stream.detect.judge.judge import Changes
 from stream.detect.judge.records import CLAIM_KEY, Damaged, Ledger, Memory, Stored, choose
-from stream.errors import BusError
+from stream.errors import BusError, RebalanceError
 
 logger = get_logger(__name__)
 
@@ -39,12 +39,12 @@ class StateStore:
     async def take_over(self, partition: int) -> tuple[Memory, list[Damaged]]:
         """Claim a partition, and read what its earlier owners knew, and what cannot be used.
 
-        Raises BusError if the topic has no such partition or cannot be read, UsageError if a newer
-        release wrote there.
+        Raises RebalanceError if the topic has no such partition, BusError if it cannot be read,
+        UsageError if a newer release wrote there.
         """
         partitions = await self._producer.partitions(self.topic)
         if partition >= partitions:
-            raise BusError(
+            raise RebalanceError(
                 f"topic {self.topic} has {partitions} partitions, the partials have more: give it "
                 "as many (kafka-topics.sh --alter), each holds what the judge of one knows"
             )
