@@ -243,6 +243,7 @@ class Traffic:
         window = Window(STREAM, self.model.lengths_ms[0], start_ms)
         summary: dict[str, Any] = {
             "start": rfc3339(start_ms), "end": rfc3339(window.end_ms), "source_offsets": {},
+            "config_hash": "",
         }  # fmt: skip
         due = Due(window, 0, WindowState(events=self.n), {})
         return Reading(due, summary, {}, {"training": compared}, past)
