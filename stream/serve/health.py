@@ -64,8 +64,10 @@ class Health:
     def complaints(self) -> list[Complaint]:
         """Everything that has been wrong for too long."""
         found = [c for s in self._sending for c in _of_sending(s)]
-        # An agent that waits for the broker is not at fault, and its lane cannot move.
-        stages = [c for s in self._stages for c in _of_stage(s, is_sending=bool(found))]
+        # An agent that waits for the broker is not at fault, and its lane cannot move: it stood
+        # still some moments before it began to wait, and must not be blamed first.
+        is_sending = any(2 * s.waiting_ms >= LIMIT_MS for s in self._sending)
+        stages = [c for s in self._stages for c in _of_stage(s, is_sending=is_sending)]
         if self._loop_lag_ms >= LOOP_LIMIT_MS:
             text = f"the event loop was held up for {_seconds(self._loop_lag_ms)}"
             stages.append(Complaint(text, self._loop_lag_ms, STALLED))

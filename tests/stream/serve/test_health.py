@@ -60,6 +60,15 @@ def test_a_stage_that_waits_for_an_acknowledgement_is_not_at_fault() -> None:
     assert found.probe()[1]["why"] == ["the broker has acknowledged nothing for 79 s: NotLeader"]
 
 
+@pytest.mark.parametrize(("waiting_ms", "code"), [(58_000, None), (60_000, CANNOT_SEND)])
+def test_a_stage_that_stood_still_shortly_before_it_waited_is_not_blamed_first(
+    waiting_ms: int, code: int | None
+) -> None:
+    stands = stage(busy_ms=waiting_ms + 1_000, lags={0: 9}, stalled_ms=waiting_ms + 2_500)
+    sending = (SendingFacts(waiting_ms, "UnknownTopic"),)
+    assert health(stands, sending=sending, exit_after_ms=60_000).exit_code() == code
+
+
 def test_an_event_loop_that_is_held_up_is_told() -> None:
     assert health(loop_lag_ms=9_999).probe()[0]
     assert health(loop_lag_ms=12_000).probe()[1]["why"] == ["the event loop was held up for 12 s"]
