@@ -114,7 +114,7 @@ def _of_sending(sending: SendingFacts) -> Iterator[Complaint]:
 
 
 def _of_stage(stage: StageFacts, *, is_sending: bool) -> Iterator[Complaint]:
-    if stage.unanswered_ms >= LIMIT_MS and stage.busy_ms < LIMIT_MS:
+    if stage.unanswered_ms >= LIMIT_MS and 2 * stage.busy_ms < LIMIT_MS:
         text = (
             f"{stage.topic}: the broker has answered no fetch for {_seconds(stage.unanswered_ms)}"
         )

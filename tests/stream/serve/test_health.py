@@ -64,7 +64,12 @@ def test_a_stage_that_waits_for_an_acknowledgement_is_not_at_fault() -> None:
 def test_a_stage_that_stood_still_shortly_before_it_waited_is_not_blamed_first(
     waiting_ms: int, code: int | None
 ) -> None:
-    stands = stage(busy_ms=waiting_ms + 1_000, lags={0: 9}, stalled_ms=waiting_ms + 2_500)
+    stands = stage(
+        busy_ms=waiting_ms + 1_000,
+        lags={0: 9},
+        stalled_ms=waiting_ms + 2_500,
+        unanswered_ms=waiting_ms + 2_000,
+    )
     sending = (SendingFacts(waiting_ms, "UnknownTopic"),)
     assert health(stands, sending=sending, exit_after_ms=60_000).exit_code() == code
 
