@@ -36,7 +36,6 @@ from stream.detect.ingest.events import Messages
 
 MAX_UNPACKED_BYTES = 32 * 1024 * 1024  # of one batch; a larger one is refused whole
 ENOUGH_BYTES = 32 * 1024 * 1024  # unpacked; what is left is fetched again
-MOST_RATIO = 16.0  # that is expected of a response
 
 # Offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and largest
 # timestamp, producer id and epoch, base sequence, number of records.
@@ -205,7 +204,7 @@ class _Unpacked:
     through the scratch, which has room for all.
     """
 
-    ratio = 2.0  # of bytes unpacked to bytes packed, as large as was seen yet
+    ratio = 2.0  # of bytes unpacked to bytes packed, as the next response is expected to have
 
     def __init__(self, packed: int) -> None:
         self.size = 0
@@ -216,7 +215,8 @@ class _Unpacked:
     def add(self, piece: bytes | memoryview, kind: int) -> tuple[int, int]:
         """Where a batch's records are now; it ends before it begins if it is too large."""
         if not self.size:
-            self._data = _SPARES.room(int(self._packed * _Unpacked.ratio) + PADDING)
+            expected = min(int(self._packed * _Unpacked.ratio), ENOUGH_BYTES)
+            self._data = _SPARES.room(expected + PADDING)
             self._room = self._data.data[:-PADDING]
         size = _unpack(piece, kind, self._room[self.size :][:MAX_UNPACKED_BYTES])
         if size < 0 and self._data is not None:
@@ -233,14 +233,14 @@ class _Unpacked:
         """All records with PADDING behind; the table's positions are made true of it."""
         if not self.size and isinstance(raw, memoryview):  # frames.py left room behind it
             return np.frombuffer(raw, np.uint8)
+        _Unpacked.ratio = max(1.1 * self.size / max(len(raw), 1), 0.9 * _Unpacked.ratio)
         if self._data is not None and not plain:
-            return self._data
+            return self._data[: self.size + PADDING]
         own = len(raw) if plain else 0
         data = _SPARES.room(self.size + own + PADDING)
         data[: self.size] = np.frombuffer(self._room[: self.size], np.uint8)
         data[self.size : self.size + own] = np.frombuffer(raw, np.uint8)[:own]
         table[list(plain), :2] += self.size
-        _Unpacked.ratio = min(max(_Unpacked.ratio, 1.1 * self.size / max(len(raw), 1)), MOST_RATIO)
         return data
 
 
