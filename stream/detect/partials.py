@@ -131,6 +131,15 @@ def pack(partial: Partial) -> bytes:
     return _seal(orjson.dumps(head), blobs.joined())
 
 
+def pack_state(stream: Stream, state: WindowState) -> bytes:
+    """Sketches alone, of no source and no pane, as bytes that `read` gives back."""
+    nowhere = Partial(
+        stream=stream, source=0, pane=0, part=0, first_offset=0, last_offset=0,
+        reference_id=None, config_hash="", state=state,
+    )  # fmt: skip
+    return pack(nowhere)
+
+
 class _Blobs:
     """What stands behind the head, in three parts."""
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from stream.detect.configurations import Configurations
-from stream.detect.judge.parts import Due, Held, PartKey, Window, merge, says_more
+from stream.detect.judge.parts import Due, Fresh, Held, PartKey, Window, merge, says_more
 from stream.detect.judge.sources import Heard, Sources
 from stream.detect.partials import Marker, Partial
 from stream.detect.states import Stream, WindowState
@@ -103,6 +103,7 @@ class Gather:
         self._silences: list[tuple[int, Stream]] = []  # a heap of when a stream is called quiet
         self._segments: dict[Stream, int] = {}  # of a model's version, as of the last marker
         self._order: deque[tuple[int, Stream, int, PartKey]] = deque()  # held, by offset
+        self._fresh = Fresh()
 
     def position(self) -> Position:
         """Where the partition stands; streams that were restored further on are so still."""
@@ -293,6 +294,7 @@ class Gather:
         if held is not None and not says_more(item, held):
             return False
         parts[key] = Held(item, offset)
+        self._fresh.add(parts[key], len(item.state.features))
         self._order.append((offset, item.stream, item.pane, key))
         is_news, final_ms = offset >= known.seen.told_to, max(self.final_ms, known.seen.final_ms)
         at_ms = item.pane * self._pane_ms

@@ -33,14 +33,15 @@ from stream.detect.judge.comparing import compare_all, write_verdicts
 from stream.detect.judge.findings import BREACH, Finding, Reading
 from stream.detect.judge.gather import Gather, Orphan, Position, Seen
 from stream.detect.judge.measures import Comparison
-from stream.detect.judge.parts import Due, Window
+from stream.detect.judge.parts import Due, Fresh, Window
 from stream.detect.judge.past import Past
+from stream.detect.judge.previous import Previous
 from stream.detect.judge.records import Earlier, HeadRecord, Memory, StreamRecord
-from stream.detect.judge.summaries import add_joint, digest, finished, summarise
+from stream.detect.judge.summaries import add_joint, finished, summarise
 from stream.detect.partials import Marker, Partial
 from stream.detect.references import Reference
 from stream.detect.specs import ModelSpec, TimeSpec
-from stream.detect.states import Stream, WindowState
+from stream.detect.states import Stream
 from stream.detect.times import NEVER_MS
 
 ReferenceById = Callable[[str, str, str], Reference | None]  # by model, version and id
@@ -81,16 +82,6 @@ class Changes(NamedTuple):
     head: HeadRecord
 
 
-@dataclass(slots=True)
-class _Earlier:
-    """The last window that may be compared with; no reference while its partials are read again."""
-
-    window: Window
-    told_to: int
-    reference: Reference | None
-    is_inline: bool = False  # its sketches stand in the record
-
-
 class Judge:
     """The judge side of one partition of the partials topic.
 
@@ -119,9 +110,10 @@ class Judge:
         self._books: dict[Stream, AlertBook] = {}
         self._pasts: dict[Stream, Past] = {}
         self._over: dict[Stream, int] = {}  # dropped, at which offset; until that is written
-        self._earlier: dict[Stream, dict[int, _Earlier]] = {}  # by length
+        self._earlier: dict[Stream, dict[int, Previous]] = {}  # by length
         self._starts = Starts(configs)
-        self._unread: list[_Earlier] = []  # without reference yet, the next one last
+        self._unread: list[Previous] = []  # without sketches yet, the next one last
+        self._fresh = Fresh()
         self._changed: dict[Stream, None] = {}
         self._written_to: int | None = None
         self._refused = Counter(memory.head.refused if memory.head else {})
@@ -202,18 +194,18 @@ class Judge:
             if one.length_ms not in self._configs.lengths(stream.model, one.start_ms):
                 continue
             window = Window(stream, one.length_ms, one.start_ms)
-            earlier = _Earlier(window, one.told_to, None, is_inline=one.state is not None)
+            earlier = Previous(window, one.told_to, is_inline=one.state is not None)
             self._earlier.setdefault(stream, {})[one.length_ms] = earlier
             if one.state is None:
                 self._unread.append(earlier)
             else:
-                earlier.reference = _as_reference(window, one.state)
+                earlier.keep(one.state, self._fresh)
 
-    def _read_earlier(self, earlier: _Earlier) -> None:
+    def _read_earlier(self, earlier: Previous) -> None:
         """The partials that it was made of were read again, and no others yet."""
         state = self._gather.merged(earlier.window)
         if state is not None and state.events:
-            earlier.reference = _as_reference(earlier.window, state)
+            earlier.keep(state, self._fresh)
 
     def _wake(self, verdicts: Verdicts) -> None:
         """Judge again, with all that was known, what was judged before; tell nobody."""
@@ -267,7 +259,8 @@ class Judge:
         rows = []
         for earlier in self._earlier.get(stream, {}).values():
             earlier.is_inline |= self._gather.has_forgotten(earlier.window)
-            state = earlier.reference.state if earlier.reference and earlier.is_inline else None
+            reference = earlier.reference() if earlier.is_inline else None
+            state = reference.state if reference else None
             window = earlier.window
             rows.append(Earlier(window.length_ms, window.start_ms, earlier.told_to, state))
         seen = replace(
@@ -355,8 +348,8 @@ class Judge:
         if adaptive is not None:
             found["adaptive"] = adaptive
         earlier = self._earlier.get(stream, {}).get(due.window.length_ms)
-        previous = earlier.reference if earlier else None
-        if previous is not None and model.keep_previous:
+        previous = earlier.reference() if earlier and model.keep_previous else None
+        if previous is not None:
             found["previous"] = previous
         return found
 
@@ -367,9 +360,8 @@ class Judge:
         if any(f.verdict == BREACH and f.rule.kind != "drift" for f in findings):
             return
         self._starts.take(due.window, due.state)
-        due.state.fold()
-        told_to = self._gather.next_offset
-        earlier = _Earlier(due.window, told_to, _as_reference(due.window, due.state))
+        earlier = Previous(due.window, self._gather.next_offset)
+        earlier.keep(due.state, self._fresh)
         self._earlier.setdefault(due.window.stream, {})[due.window.length_ms] = earlier
 
 
@@ -387,9 +379,3 @@ def _position(
     known = head.position
     final_ms = max(final_ms, known.final_ms)
     return Position(told_to, max(judged_to_ms, known.watermark_ms), final_ms, known.sources)
-
-
-def _as_reference(window: Window, state: WindowState) -> Reference:
-    stream, length_ms, start_ms = window
-    name = digest("previous", *stream, length_ms, start_ms)
-    return Reference(name, stream.model, stream.version, state)

@@ -1,21 +1,23 @@
 """Parts: partials of a stream by pane in, the merged sketches of a window out.
 
 In    partials with their offsets on the partials topic
-Out   `Due` windows; which of two partials of one key counts
+Out   `Due` windows; which of two partials of one key counts; which stay at hand
 Not   when a window is due (gather.py)
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zlib import compress, decompress
 
 from stream.detect.partials import Partial, pack, read
 from stream.detect.states import Stream, WindowState
 
 FAST = 1  # of zlib's levels: a third of the size for a tenth of a millisecond
+AT_HAND = 4_000  # features that stay unpacked, at some seven kilobytes each
 
 PartKey = tuple[int, int]  # source partition, part
 _Identity = tuple[int, int, int, str | None, str]  # offsets, events, reference, configuration
@@ -80,6 +82,33 @@ class Held:
         if self._partial is not None:
             raw = self._partial.raw or pack(self._partial)
             self._away, self._partial = compress(raw, FAST), None
+
+
+class Away(Protocol):
+    """What can be kept as bytes alone."""
+
+    def put_away(self) -> None:
+        """Keep bytes alone; again does no harm."""
+
+
+class Fresh:
+    """What came last stays at hand: to read it again takes as long as to read it took before.
+
+    most  features at hand; what came before is put away, so that many streams cost bytes alone
+    """
+
+    def __init__(self, most: int = AT_HAND) -> None:
+        self._most, self._features = most, 0
+        self._items: deque[tuple[Away, int]] = deque()
+
+    def add(self, item: Away, features: int) -> None:
+        """Keep one at hand, and put away what is too much now."""
+        self._items.append((item, features + 1))
+        self._features += features + 1
+        while self._features > self._most:
+            old, size = self._items.popleft()
+            self._features -= size
+            old.put_away()
 
 
 def merge(

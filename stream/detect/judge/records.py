@@ -335,11 +335,7 @@ def _read_first(row: list[Any]) -> First | None:
 
 
 def _pack_state(stream: Stream, state: WindowState) -> str:
-    whole = Partial(
-        stream=stream, source=0, pane=0, part=0, first_offset=0, last_offset=0,
-        reference_id=None, config_hash="", state=state,
-    )  # fmt: skip
-    return base64.b85encode(partials.pack(whole)).decode()
+    return base64.b85encode(partials.pack_state(stream, state)).decode()
 
 
 def _read_state(packed: str) -> WindowState | None:

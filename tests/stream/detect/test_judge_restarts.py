@@ -7,6 +7,7 @@ dropped by id, must be what an owner that never stopped tells, to the byte.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ import orjson
 import pytest
 
 from stream.detect.detector import Detector
+from stream.detect.judge import gather, judge
 from stream.detect.judge.judge import JudgeProgress, Verdicts
+from stream.detect.judge.parts import Away, Fresh
 from stream.detect.judge.records import (
     CLAIM_KEY,
     Ledger,
@@ -197,3 +200,24 @@ def test_owners_that_stop_anywhere_tell_what_one_would(rng: np.random.Generator,
     told, _ = relay(rng, items, zombies=turn % 2 == 1)
     agree(told, expected)
     assert {"first", "resolved"} <= set(expected.reasons())
+
+
+def test_what_is_put_away_at_once_is_judged_as_what_stays_at_hand(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = log(rng)
+    expected = uninterrupted(items)
+    put_away = Counter[str]()
+
+    class Nothing(Fresh):
+        def __init__(self) -> None:
+            super().__init__(0)
+
+        def add(self, item: Away, features: int) -> None:
+            put_away[type(item).__name__] += 1
+            super().add(item, features)
+
+    for module in (gather, judge):
+        monkeypatch.setattr(module, "Fresh", Nothing)
+    agree(uninterrupted(items), expected)
+    assert min(put_away["Held"], put_away["Previous"]) > 20
