@@ -2,8 +2,8 @@
 
     python -m benchmarks.soak [--minutes 60] [--rate EVENTS_PER_SECOND] [--report FILE]
 
-In    nothing; an embedded Kafka, and live traffic of one event per message at half the measured
-      capacity unless a rate is given
+In    nothing; an embedded Kafka, and live traffic of one event per message; unless a rate is given,
+      at half of what a worker counts of such traffic in a second of one core's time
 Out   a report as JSON: samples, the slope of the memory after warm-up, the largest lag, the
       longest wait for an acknowledgement and for a commit, the events counted in a second of wall
       and of CPU time; exit code 1 if a bound is broken
@@ -28,10 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import backlog, bench_recovery, traffic
+from benchmarks import backlog, bench_recovery
 from benchmarks.measuring import cpu_seconds
-from benchmarks.processes import Program, counted, running
-from benchmarks.stamped import StampedPublisher
+from benchmarks.processes import counted
 from benchmarks.worker import write_reference
 from stream.broker import EmbeddedBroker
 from stream.bus.connection import Connection
@@ -43,7 +42,8 @@ MOST_SLOPE = 1.0  # MiB of resident memory per 10 minutes
 MOST_LAG_S = 10.0  # of traffic
 MOST_WAIT_S = 30.0  # for an acknowledgement, or between two commits
 LEAST_SHARE = 0.98  # of the rate must be counted
-CAPACITY_EVENTS = 4_000_000
+FLOOD_RATE = 2_000_000.0  # more than anything publishes
+START_S, MEASURED_S = 60.0, 20.0
 EVENTS = "driftline_events_total{"
 KEPT = {"retention.bytes": str(2**30), "segment.bytes": str(2**28)}  # of each partition
 
@@ -74,29 +74,35 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def capacity(bootstrap: str, folder: Path) -> float:
-    """Events per second of wall time that one worker reads from a backlog."""
+    """Events of live traffic that one worker counts in a second of CPU time."""
+    path = _prepared("capacity", bootstrap, folder)
+    worker, port = bench_recovery.start(path)
+    try:
+        with bench_recovery.traffic_at("capacity", bootstrap, FLOOD_RATE):
+            deadline = time.monotonic() + START_S
+            while not counted(port, EVENTS):
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"the worker counts nothing: {path.with_suffix('.log')}")
+                time.sleep(0.1)
+            time.sleep(MEASURED_S / 2)
+            events, cpu_s = counted(port, EVENTS), cpu_seconds(worker.pid)
+            time.sleep(MEASURED_S)
+            return (counted(port, EVENTS) - events) / (cpu_seconds(worker.pid) - cpu_s)
+    finally:
+        worker.terminate()
+        worker.wait(30)
 
-    async def fill() -> None:
-        async with StampedPublisher(Connection(bootstrap), "capacity") as publisher:
-            source = traffic.batches(0)
-            for first in range(0, CAPACITY_EVENTS, traffic.MOST):
-                now_ms = time.time_ns() // 1_000_000
-                await publisher.publish(source, first, traffic.MOST, now_ms)
 
-    path = bench_recovery.configuration(folder, bootstrap, "capacity", "soak", static=False)
-    asyncio.run(fill())
-    words = ("stream", "worker", "-c", str(path), "--web-port", "PORT")
-    with running(Program(words, EVENTS), folder / "capacity.log") as worker:
-        first, started = worker.until_counted(1), time.monotonic()
-        last = worker.until_counted(CAPACITY_EVENTS)
-        return (last.events - first.events) / (time.monotonic() - started)
+def _prepared(topic: str, bootstrap: str, folder: Path) -> Path:
+    """A topic that keeps little, and a worker's configuration to read it."""
+    plan = TopicPlan(topic, backlog.PARTITIONS, {**CONFIGS["predictions"], **KEPT})
+    asyncio.run(create_missing(Connection(bootstrap), [plan]))
+    return bench_recovery.configuration(folder, bootstrap, topic, "soak", static=False)
 
 
 def soak(bootstrap: str, folder: Path, rate: float, seconds: float) -> list[Sample]:
     """What was sampled while the traffic ran."""
-    plan = TopicPlan("soak", backlog.PARTITIONS, {**CONFIGS["predictions"], **KEPT})
-    asyncio.run(create_missing(Connection(bootstrap), [plan]))
-    path = bench_recovery.configuration(folder, bootstrap, "soak", "soak", static=False)
+    path = _prepared("soak", bootstrap, folder)
     samples: list[Sample] = []
     worker, port = bench_recovery.start(path)
     try:
