@@ -195,6 +195,10 @@ class Arena:
         reader = self._readers.setdefault(logical, self.reader(logical))
         return [orjson.loads(r.value) for r in asyncio.run(reader.read()) if r.value is not None]
 
+    def forget(self, logical: str) -> None:
+        """The topic was deleted: its next one is read from the beginning."""
+        self._readers.pop(logical, None)
+
     def violations(self, expected: Expected, *, forgives: Collection[str] = ()) -> list[str]:
         """What the checker says of the topics now."""
         topic = self.settings.bus.topics["predictions"]
