@@ -46,8 +46,9 @@ __all__ = ["Assigned", "Batch", "Idle", "Lane", "LaneEvent", "LaneFacts", "LaneS
 logger = get_logger(__name__)
 
 FETCH_WAIT_MS = 100  # how long a fetch may wait for data, and so a revocation for a fetch
-# What a fetch of raw records waits for: it costs time per model, however little it brings.
-RAW_LEAST_BYTES = 1 << 20
+# What a fetch of raw records waits for, and how long: it costs time per model and feature, however
+# little it brings, and windows of seconds can wait.
+RAW_LEAST_BYTES, RAW_WAIT_MS = 4 << 20, 200
 FETCH_BYTES = 1 << 22  # of one partition at a time; a larger batch comes alone
 ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it
@@ -130,7 +131,7 @@ class Lane(Service):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=RAW_WAIT_MS if self.spec.is_raw else FETCH_WAIT_MS,
             fetch_min_bytes=RAW_LEAST_BYTES if self.spec.is_raw else 1,
             fetch_max_bytes=ALL_FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,

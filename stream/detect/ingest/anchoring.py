@@ -2,6 +2,7 @@
 
 In    numbers of a run of events with the slot of each
 Out   a slot's row as `NumberState`, each with the grid that its own first values gave
+      (`AnchoringSketch`); all such features of a run at once (`Followed`)
 Not   features of a reference (numbers.py), what the first windows are compared with (judge)
 
 A part of a pane is anchored by its first SAMPLE finite values, in the order of the log, and by
@@ -12,6 +13,7 @@ exactly. While a part has few different values they are counted one by one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,8 +27,7 @@ from stream.detect.grids import RAW, Grid, even_grid
 from stream.detect.ingest.numbers import NumberSketch, packed_cells
 from stream.detect.states import MOST_LISTED, NumberState, rescale
 
-SAMPLE = 1_000
-LATER = 256  # values that are counted at once when there is a grid
+SAMPLE = 1_000  # and so many are counted at once when there is a grid
 
 Slots = NDArray[np.int32]
 
@@ -61,17 +62,18 @@ class _Start:
             self._count_waiting()
             values = values[room:]
         self._wait(values)
-        if self.n >= LATER:
+        if self.n >= SAMPLE:
             self._count_waiting()
 
     def _wait(self, values: NDArray[np.float64]) -> None:
         if len(values):
-            self.waiting.append(values.copy())
             self.n += len(values)
+            # What stays is a copy, or it would hold a whole fetch.
+            self.waiting.append(values.copy() if self.n < SAMPLE else values)
 
     def _count_waiting(self) -> None:
         """Count what waits, on a grid that it gives if there is none."""
-        values = np.concatenate([*self.waiting, np.empty(0)])
+        values = _joined(self.waiting)
         self.waiting, self.n = [], 0
         if self.cells is None:
             self.grid, self.cells = even_grid(values), logbins.empty(1)
@@ -117,14 +119,14 @@ class _Start:
 class AnchoringSketch(NumberSketch):
     """As a NumberSketch without reference, but for the grid, which each slot has of its own."""
 
-    is_followed = True
-
     def __init__(self, slots: int, key: Key | None) -> None:
         super().__init__(slots, RAW, np.empty(0), key)
         self._starts: dict[int, _Start] = {}
+        self.followed: Followed | None = None  # what it has still to be told
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
+        self._catch_up()
         super().reset(slot)
         self._starts.pop(slot, None)
 
@@ -132,23 +134,66 @@ class AnchoringSketch(NumberSketch):
         """Add numbers (n,); NaN payloads say what kind of missing it is; slot -1 is skipped."""
         runs = runs or self._runs_of(slots)
         super().update(slots, numbers, runs)
-        self.follow(numbers, runs)
-
-    def follow(self, numbers: NDArray[np.float64], runs: Runs) -> None:
-        """Add to the grid of each slot what a kernel has added to all else."""
+        self._catch_up()
         begin = 0
         for slot, end in zip(runs.slots.tolist(), runs.ends.tolist(), strict=True):
-            mine = numbers[runs.order[begin:end]] if len(runs.order) else numbers
-            begin, start = end, self._starts.get(slot)
-            if start is not None and start.is_settled:
-                start.add(mine)
-                continue
-            mine = mine[np.isfinite(mine)]
-            if len(mine):
-                self._starts.setdefault(slot, _Start()).add(mine)
+            self.follow(slot, numbers[runs.order[begin:end]] if len(runs.order) else numbers)
+            begin = end
+
+    def follow(self, slot: int, numbers: NDArray[np.float64]) -> None:
+        """Add to the grid of a slot what is in all else already; numbers (n,) are not changed."""
+        start = self._starts.get(slot)
+        if start is None or not start.is_settled:
+            is_finite = np.isfinite(numbers)
+            numbers = numbers if is_finite.all() else numbers[is_finite]
+            if not len(numbers):
+                return
+            start = self._starts.setdefault(slot, _Start())
+        start.add(numbers)
+
+    def _catch_up(self) -> None:
+        if self.followed is not None:
+            self.followed.tell()
 
     def state(self, slot: int) -> NumberState:
         """A copy of a slot's row."""
+        self._catch_up()
         raw = super().state(slot)
         start = self._starts.get(slot)
         return start.on_grid(raw) if start else raw
+
+
+class Followed:
+    """Sketches that are told of their values when many have come: a few take as long as many."""
+
+    def __init__(self, sketches: list[AnchoringSketch]) -> None:
+        self._sketches = sketches
+        self._runs: dict[int, list[list[NDArray[np.float64]]]] = {}  # by slot, a row per run
+        self._n = 0
+        for sketch in sketches:
+            sketch.followed = self
+
+    def add(self, columns: list[NDArray[np.float64]], n: int, runs: Runs) -> None:
+        """Column i (n,) for sketch i, as runs have it; what stays is a copy."""
+        self._n += n
+        is_full, begin = self._n >= SAMPLE, 0
+        if not is_full and not len(runs.order):
+            columns = [column.copy() for column in columns]
+        for slot, end in zip(runs.slots.tolist(), runs.ends.tolist(), strict=True):
+            mine = runs.order[begin:end]
+            parts = [column[mine] for column in columns] if len(runs.order) else columns
+            self._runs.setdefault(slot, []).append(parts)
+            begin = end
+        if is_full:
+            self.tell()
+
+    def tell(self) -> None:
+        """Let every sketch know all of it."""
+        waiting, self._runs, self._n = self._runs, {}, 0
+        for slot, rows in waiting.items():
+            for sketch, parts in zip(self._sketches, zip(*rows, strict=True), strict=True):
+                sketch.follow(slot, _joined(parts))
+
+
+def _joined(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else np.empty(0)

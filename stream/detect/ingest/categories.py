@@ -22,6 +22,8 @@ from stream.detect.ingest.distinct import DistinctSketch
 from stream.detect.specs import LimitSpec
 from stream.detect.states import CategoryState
 
+MOST_NOTED = 512  # texts that are known to be noted
+
 Slots = NDArray[np.int32]
 
 
@@ -37,6 +39,8 @@ class CategorySketch:
         self._heavy: HeavyHitters | None = None
         self._unlisted = DistinctSketch(slots, key)
         self._texts: dict[int, str] = {}  # by hash
+        self._hashes: dict[str, int] = {}  # the other way round
+        self._noted: dict[int, set[str]] = {}  # by slot, some that it need not be told of again
         self.moves = 0  # how often counts were made anew: addresses of before are no longer good
 
     def grow(self, slots: int) -> None:
@@ -52,6 +56,7 @@ class CategorySketch:
         """Empty a slot."""
         values.reset(self._counts, slot)
         self._unlisted.reset(slot)
+        self._noted.pop(slot, None)
         if self._heavy is not None:
             heavy.reset(self._heavy, slot)
 
@@ -71,31 +76,45 @@ class CategorySketch:
 
     def add_rest(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
         """Add what is not in the vocabulary."""
-        known = np.array([*self.known(texts), -1], np.int32)
-        mapped = known[np.maximum(codes, -1)]
-        at = np.flatnonzero((mapped < 0) & (codes >= 0) & (slots >= 0))
-        if len(at):
-            self._add_unlisted(slots[at], codes[at], texts)
+        is_rest = (codes >= 0) & (slots >= 0)
+        if self.vocabulary:
+            known = np.array([*self.known(texts), -1], np.int32)
+            is_rest &= known[np.maximum(codes, -1)] < 0
+        if not is_rest.all():
+            slots, codes = slots[is_rest], codes[is_rest]
+        if len(codes):
+            self._add_unlisted(slots, codes, texts)
 
     def _add_unlisted(self, slots: Slots, codes: NDArray[np.int32], texts: list[str]) -> None:
-        is_there = np.zeros(len(texts), np.bool_)
-        is_there[codes] = True
-        there = np.flatnonzero(is_there)
+        there = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
         others = [texts[code] for code in there.tolist()]
-        hashes = hashes_of(others, self._key)
+        hashes = self._hashes_of(others)
         keys = np.zeros(len(texts), np.uint64)
         keys[there] = hashes
         if self._heavy is None:
             self._heavy = heavy.empty(self._slots, self._capacity)
-        self._texts.update(zip(hashes.tolist(), others, strict=True))
         heavy.update_coded(self._heavy, slots, codes, keys, np.zeros(len(texts), np.int64))
-        if is_one(slots):  # what counts is which came, not how often
-            self._unlisted.add(np.full(len(hashes), slots[0], np.int32), hashes)
-        else:
+        if not is_one(slots):
             self._unlisted.add(slots, keys[codes])
+        else:  # what counts is which came, not how often
+            noted = self._noted.setdefault(int(slots[0]), set())
+            if not noted.issuperset(others):
+                self._unlisted.add(np.full(len(hashes), slots[0], np.int32), hashes)
+                if len(noted) < MOST_NOTED:
+                    noted.update(others)
         if len(self._texts) > 2 * self._heavy.keys.size:
             held = set(self._heavy.keys.ravel().tolist())
             self._texts = {key: text for key, text in self._texts.items() if key in held}
+            self._hashes = {text: key for key, text in self._texts.items()}
+
+    def _hashes_of(self, others: list[str]) -> NDArray[np.uint64]:
+        """Keyed hashes, which are kept with the texts: mostly the same come again."""
+        hashes = self._hashes
+        if new := [text for text in others if text not in hashes]:
+            keys = hashes_of(new, self._key).tolist()
+            hashes.update(zip(new, keys, strict=True))
+            self._texts.update(zip(keys, new, strict=True))
+        return np.array([hashes[text] for text in others], np.uint64)
 
     def state(self, slot: int) -> CategoryState:
         """A copy of a slot's row."""

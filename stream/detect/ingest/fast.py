@@ -87,8 +87,7 @@ class FastReader:
         count = kernel.survey(base, scanner.cells, which, self._places, found)
         keys, kinds, counts = found[:count].T.tolist()
         self._places[keys] = -1
-        made = list(self._empty_columns(len(which), kinds, counts))
-        plans = [[0 if p is None else p.ctypes.data for p in parts] for parts in made]
+        made, plans = self._empty_columns(len(which), kinds, counts)
         self._plans[keys] = np.array(plans, np.int64).reshape(-1, 3)
         kernel.fill(base, scanner.cells, which, self._plans)
         columns: dict[str, Column] = {}
@@ -107,21 +106,29 @@ class FastReader:
         outputs = {name: columns.pop(name) for name in OUTPUTS if name in columns}
         return columns | outputs, segments
 
-    def _empty_columns(self, n: int, kinds: list[int], counts: list[int]) -> Iterator[_Parts]:
-        """Arrays for the columns of a run of n events, filled where not every event has a value."""
+    def _empty_columns(
+        self, n: int, kinds: list[int], counts: list[int]
+    ) -> tuple[list[_Parts], list[tuple[int, int, int]]]:
+        """Arrays for the columns of a run of n events, filled where not every event has a value;
+        and their addresses, 0 for none.
+        """
         numeric = [bool(kind & _NUMBER) or not kind & _TEXT for kind in kinds]
-        numbers = iter(np.empty((sum(numeric), n + _APART)))
+        table = np.empty((sum(numeric), n + _APART))
+        rows, at = iter(table), table.ctypes.data
+        made, plans = list[_Parts](), list[tuple[int, int, int]]()
         for kind, count, is_numeric in zip(kinds, counts, numeric, strict=True):
-            parts = (
-                next(numbers)[:n] if is_numeric else None,
-                np.empty(n, np.int32) if kind & _TEXT else None,
-                np.empty(n) if kind & _VECTOR else None,
-            )
+            numbers = next(rows)[:n] if is_numeric else None
+            codes = np.empty(n, np.int32) if kind & _TEXT else None
+            norms = np.empty(n) if kind & _VECTOR else None
             if count < n:
-                for part, absent in zip(parts, (ABSENT, ABSENT_CODE, ABSENT), strict=True):
+                for part, absent in ((numbers, ABSENT), (codes, ABSENT_CODE), (norms, ABSENT)):
                     if part is not None:
                         part.fill(absent)
-            yield parts
+            made.append((numbers, codes, norms))
+            of_codes, of_norms = (0 if p is None else p.ctypes.data for p in (codes, norms))
+            plans.append((at if is_numeric else 0, of_codes, of_norms))
+            at += table.strides[0] if is_numeric else 0
+        return made, plans
 
     def _column(
         self,

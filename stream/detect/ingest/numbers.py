@@ -31,8 +31,6 @@ class NumberSketch:
     key  what values are hashed with; None if it does not matter how many are different
     """
 
-    is_followed = False  # whether `follow` has to be called
-
     def __init__(
         self, slots: int, grid: Grid, vocabulary: NDArray[np.float64], key: Key | None
     ) -> None:
@@ -100,9 +98,6 @@ class NumberSketch:
             codes = np.empty(len(numbers), np.int32)
             values.lookup(self._table, numbers, codes)
             self._unlisted.add_unlisted(slots, numbers, codes)
-
-    def follow(self, numbers: NDArray[np.float64], runs: Runs) -> None:
-        """Add to what that kernel does not know of: nothing."""
 
     @property
     def has_rest(self) -> bool:

@@ -19,6 +19,7 @@ from kernels.hashing import Key
 from kernels.memory import address_of
 from kernels.sketches import features
 from kernels.sketches.runs import Runs
+from stream.detect.ingest.anchoring import AnchoringSketch, Followed
 from stream.detect.ingest.categories import CategorySketch
 from stream.detect.ingest.columns import MISTYPED_CODE, NULL_CODE, Column
 from stream.detect.ingest.numbers import NumberSketch
@@ -39,7 +40,8 @@ class Numbers:
         self._rows = np.empty((0, features.NUMBER_FIELDS), np.int64)
         self._grids = np.empty((0, 2))
         self._unhashed = list[int]()  # those for whose hashes there are no registers yet
-        self._followed = list[int]()
+        self._anchored = list[int]()  # those with grids of their own
+        self._followed = Followed([])
 
     def update(
         self,
@@ -69,8 +71,8 @@ class Numbers:
         )
         for at in (*self._unhashed, *(np.flatnonzero(unlisted).tolist() if unlisted.any() else ())):
             sketches[at].add_rest(slots, columns[at])
-        for at in self._followed:
-            sketches[at].follow(columns[at], runs)
+        if self._anchored:
+            self._followed.add([columns[at] for at in self._anchored], len(slots), runs)
         return places
 
     def _prepare(self, sketches: list[NumberSketch]) -> None:
@@ -81,7 +83,9 @@ class Numbers:
         self._rows = np.array([sketch.addresses() for sketch in sketches], np.int64)
         self._grids = np.array([sketch.grid for sketch in sketches], np.float64)
         self._unhashed = [at for at, sketch in enumerate(sketches) if sketch.has_rest]
-        self._followed = [at for at, sketch in enumerate(sketches) if sketch.is_followed]
+        self._followed.tell()
+        anchored = {at: s for at, s in enumerate(sketches) if isinstance(s, AnchoringSketch)}
+        self._anchored, self._followed = list(anchored), Followed(list(anchored.values()))
 
 
 class Categories:

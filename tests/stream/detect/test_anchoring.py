@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +109,34 @@ def test_windows_of_ever_new_values_do_not_list_them_all() -> None:
     found = whole.distinct(DEFAULT_KEY)
     assert found is not None
     assert abs(found - 1_600) <= 80
+
+
+def parts_of(rows: list[dict[str, Any]], seconds: list[float], sizes: list[int]) -> list[bytes]:
+    """The parts of events with these features, fetched in pieces of these sizes."""
+    batch = messages(*[event(second, row) for second, row in zip(seconds, rows, strict=True)])
+    worker, start = ingestor(), 0
+    for size in sizes:
+        worker.add(cut(batch, start, start + size))
+        start += size
+    return [pack(part) for part in worker.finish().partials]
+
+
+def test_how_fetches_are_cut_changes_no_byte_of_parts_side_by_side() -> None:
+    rng = np.random.default_rng(8)
+    rows: list[dict[str, Any]] = [{"x": v, "y": 1.5} for v in rng.normal(50, 2, 6_000).tolist()]
+    rows[1_800:2_400:2] = [{"x": "text", "y": None}] * 300
+    rows[3_000:3_050] = [{"y": 2.5}] * 50
+    seconds = rng.choice([59.0, 61.0], 6_000).tolist()  # two panes are open all the time
+    whole = parts_of(rows, seconds, [6_000])
+    assert len(whole) == 2
+    for size in (2_500, 600, 90, 7):
+        assert parts_of(rows, seconds, [size] * -(-6_000 // size)) == whole
+
+
+def test_values_that_came_with_texts_do_not_pass_those_that_came_before() -> None:
+    rng = np.random.default_rng(9)
+    rows: list[dict[str, Any]] = [{"x": v} for v in rng.normal(50, 2, SAMPLE - 1).tolist()]
+    rows += [{"x": v} for v in rng.normal(5e6, 2e5, SAMPLE).tolist()]  # tell in the grid, if first
+    rows += [{"x": "text"}]
+    sizes = [333, 333, 333, SAMPLE + 1]
+    assert parts_of(rows, [1.0] * 2_000, sizes) == parts_of(rows, [1.0] * 2_000, [2_000])
