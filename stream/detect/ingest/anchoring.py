@@ -162,6 +162,9 @@ class AnchoringSketch(NumberSketch):
         start = self._starts.get(slot)
         return start.on_grid(raw) if start else raw
 
+    def _packed(self, slot: int) -> NDArray[np.uint8]:
+        return super()._packed(slot) if slot not in self._starts else np.empty(0, np.uint8)
+
 
 class Followed:
     """Sketches that are told of their values when many have come: a few take as long as many."""

@@ -128,9 +128,13 @@ class NumberSketch:
             None,
             int(self._cells.clamped[slot]),
             listed,
-            packed_cells(self._cells, slot),
+            self._packed(slot),
             self._unlisted.state(slot) if self._unlisted else None,
         )
+
+    def _packed(self, slot: int) -> NDArray[np.uint8]:
+        """The cells of a slot's row."""
+        return packed_cells(self._cells, slot)
 
 
 def packed_cells(state: LogBins, slot: int) -> NDArray[np.uint8]:
