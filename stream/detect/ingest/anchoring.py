@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,14 @@ class AnchoringSketch(NumberSketch):
 
     def __init__(self, slots: int, key: Key | None) -> None:
         super().__init__(slots, RAW, np.empty(0), key)
+        self._cells = _unread(slots)
         self._starts: dict[int, _Start] = {}
         self.followed: Followed | None = None  # what it has still to be told
+
+    def grow(self, slots: int) -> None:
+        """Make room for more slots."""
+        super().grow(slots)
+        self._cells = _unread(slots)
 
     def reset(self, slot: int) -> None:
         """Empty a slot."""
@@ -162,8 +169,16 @@ class AnchoringSketch(NumberSketch):
         start = self._starts.get(slot)
         return start.on_grid(raw) if start else raw
 
-    def _packed(self, slot: int) -> NDArray[np.uint8]:
-        return super()._packed(slot) if slot not in self._starts else np.empty(0, np.uint8)
+    def _counted(self, slot: int) -> tuple[int, NDArray[np.uint8]]:
+        if slot in self._starts:
+            return 0, np.empty(0, np.uint8)
+        return 0, packed_cells(logbins.empty(1), 0)
+
+
+@cache
+def _unread(slots: int) -> LogBins:
+    """Cells that kernels count in and nobody reads, of all sketches: each took six kilobytes."""
+    return logbins.empty(slots)
 
 
 class Followed:

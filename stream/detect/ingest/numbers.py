@@ -122,19 +122,20 @@ class NumberSketch:
             counts = self._values.counts[slot]
             seen = np.flatnonzero(counts)
             listed = dict(zip(self.vocabulary[seen].tolist(), counts[seen].tolist(), strict=True))
+        clamped, packed = self._counted(slot)
         return NumberState(
             copied,
             self.grid,
             None,
-            int(self._cells.clamped[slot]),
+            clamped,
             listed,
-            self._packed(slot),
+            packed,
             self._unlisted.state(slot) if self._unlisted else None,
         )
 
-    def _packed(self, slot: int) -> NDArray[np.uint8]:
-        """The cells of a slot's row."""
-        return packed_cells(self._cells, slot)
+    def _counted(self, slot: int) -> tuple[int, NDArray[np.uint8]]:
+        """How many values are clamped, and the cells of a slot's row."""
+        return int(self._cells.clamped[slot]), packed_cells(self._cells, slot)
 
 
 def packed_cells(state: LogBins, slot: int) -> NDArray[np.uint8]:
