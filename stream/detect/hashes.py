@@ -7,6 +7,8 @@ Not   hashing (kernels/hashing.py), which values are hashed (states.py)
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,21 +18,38 @@ from kernels.sketches.hyperloglog import HyperLogLog
 ONE_ROW = np.zeros(1, np.int32)
 
 
-def either(one: HyperLogLog | None, other: HyperLogLog | None) -> HyperLogLog | None:
-    """What came on either side; `one` is changed in place, `other` is not."""
+class Few(NamedTuple):
+    """Hashes as they are, while they are few: registers take four kilobytes."""
+
+    hashes: NDArray[np.uint64]
+
+
+Hashes = HyperLogLog | Few
+
+
+def registers_of(known: Hashes) -> HyperLogLog:
+    """Hashes in registers; those that are there are not copied."""
+    if isinstance(known, HyperLogLog):
+        return known
+    made = hyperloglog.empty(1)
+    hyperloglog.update(made, np.zeros(len(known.hashes), np.int32), known.hashes)
+    return made
+
+
+def either(one: Hashes | None, other: Hashes | None) -> Hashes | None:
+    """What came on either side; registers of `one` are changed in place, `other` is not."""
     if other is None:
         return one
-    if one is None:
-        one = hyperloglog.empty(1)
-    hyperloglog.merge(one, ONE_ROW, other)
-    return one
+    into = hyperloglog.empty(1) if one is None else registers_of(one)
+    hyperloglog.merge(into, ONE_ROW, registers_of(other))
+    return into
 
 
-def distinct(unlisted: HyperLogLog, listed: NDArray[np.uint64]) -> int:
+def distinct(unlisted: Hashes, listed: NDArray[np.uint64]) -> int:
     """Estimate of how many hashes are in either."""
     if not len(listed):
-        return round(hyperloglog.distinct(unlisted, 0))
+        return round(hyperloglog.distinct(registers_of(unlisted), 0))
     both = hyperloglog.empty(1)
-    hyperloglog.merge(both, ONE_ROW, unlisted)
+    hyperloglog.merge(both, ONE_ROW, registers_of(unlisted))
     hyperloglog.update(both, np.zeros(len(listed), np.int32), listed)
     return max(round(hyperloglog.distinct(both, 0)), len(listed))

@@ -34,6 +34,7 @@ from kernels.sketches.moments import Moments, folded, unfolded
 from stream.detect import slices
 from stream.detect.contributions import Attribution
 from stream.detect.grids import Grid
+from stream.detect.hashes import Hashes, registers_of
 from stream.detect.joint import JointState
 from stream.detect.stacks import Packed, Stack
 from stream.detect.states import (
@@ -157,9 +158,9 @@ class _Blobs:
         row = [list(number.grid), number.clamped, *listed, len(self._cells[-1])]
         return [*row, self.hashes(number.unlisted)] if number.unlisted else row
 
-    def hashes(self, unlisted: HyperLogLog) -> int:
+    def hashes(self, unlisted: Hashes) -> int:
         """Add hashes and return their size."""
-        return self.more(hyperloglog.pack(unlisted, 0))
+        return self.more(hyperloglog.pack(registers_of(unlisted), 0))
 
     def more(self, packed: bytes) -> int:
         """Add bytes and return how many."""

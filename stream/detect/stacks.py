@@ -22,14 +22,14 @@ from kernels.sketches import hyperloglog, logbins, moments
 from kernels.sketches.hyperloglog import REGISTERS, HyperLogLog
 from kernels.sketches.moments import Moments
 from stream.detect.grids import Grid
-from stream.detect.hashes import either
+from stream.detect.hashes import Hashes, either
 
 
 class Number(Protocol):
     """What there is of a number beside its rows here."""
 
     grid: Grid
-    unlisted: HyperLogLog | None
+    unlisted: Hashes | None
 
 
 @dataclass(slots=True)
@@ -88,12 +88,13 @@ class Stack:
                 continue
             if mine.unlisted is None:
                 mine.unlisted = HyperLogLog(self.registers[slot : slot + 1])
-            if mine.unlisted.registers.base is self.registers:
+            known = mine.unlisted
+            if isinstance(known, HyperLogLog) and known.registers.base is self.registers:
                 hash_slots[other.packed.hashes[row]] = slot
             else:
-                either(mine.unlisted, theirs.unlisted)
+                mine.unlisted = either(known, theirs.unlisted)
         moments.merge_each(self.moments, slots, other.moments, units)
         sparse.unpack_rows(other.packed.buffer, other.packed.ends, slots, self.cells)
         if (hash_slots >= 0).any():
-            known = HyperLogLog(self.registers)
-            hyperloglog.merge(known, hash_slots, HyperLogLog(other.registers))
+            into = HyperLogLog(self.registers)
+            hyperloglog.merge(into, hash_slots, HyperLogLog(other.registers))

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from kernels import sparse
 from kernels.hashing import Key, hash_floats, hash_texts
 from kernels.sketches import logbins, moments, vectors
-from kernels.sketches.hyperloglog import HyperLogLog
 from kernels.sketches.moments import Moments
 from kernels.sketches.rows import Rows
 from kernels.sketches.vectors import Vectors
 from stream.detect import slices
 from stream.detect.contributions import NO_ATTRIBUTION, Attribution
 from stream.detect.grids import Grid, edges_of
-from stream.detect.hashes import ONE_ROW, distinct, either
+from stream.detect.hashes import ONE_ROW, Hashes, distinct, either
 from stream.detect.joint import JointState
 from stream.detect.stacks import Stack
 
@@ -60,7 +59,7 @@ class NumberState:
     clamped: int = 0
     values: dict[float, int] = field(default_factory=dict)
     packed: NDArray[np.uint8] | None = None
-    unlisted: HyperLogLog | None = None
+    unlisted: Hashes | None = None
 
     @property
     def cells(self) -> NDArray[np.int64]:
@@ -227,7 +226,7 @@ class CategoryState:
 
     counts: dict[str, int] = field(default_factory=dict)
     uncertain: int = 0
-    unlisted: HyperLogLog | None = None
+    unlisted: Hashes | None = None
 
     @property
     def count(self) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kernels.hashing import Key, hash_floats
 from kernels.sketches import hyperloglog
 from kernels.sketches.hyperloglog import HyperLogLog
+from stream.detect.hashes import Few, Hashes
 
 Slots = NDArray[np.int32]
 
@@ -89,15 +90,11 @@ class DistinctSketch:
             hyperloglog.update(self._state, np.full(len(known), slot, np.int32), known)
         self._few.clear()
 
-    def state(self, slot: int) -> HyperLogLog | None:
+    def state(self, slot: int) -> Hashes | None:
         """A copy of a slot's row; None if nothing was noted."""
         if self._state is None:
             known = self._few.get(slot)
-            if known is None:
-                return None
-            alone = hyperloglog.empty(1)
-            hyperloglog.update(alone, np.zeros(len(known), np.int32), known)
-            return alone
+            return None if known is None else Few(known)
         if not self._state.registers[slot].any():
             return None
         return HyperLogLog(self._state.registers[slot : slot + 1].copy())

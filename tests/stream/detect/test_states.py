@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.sketches import logbins, moments
+from kernels.sketches import hyperloglog, logbins, moments
 from stream.detect.grids import RAW, Grid
+from stream.detect.hashes import Few, distinct, either, registers_of
 from stream.detect.references import Reference, inner_edges
 from stream.detect.states import FeatureState, NumberState, WindowState
 from tests.builders import event, ingestor, messages, reference
@@ -194,3 +195,20 @@ def test_folded_cells_are_the_same_in_less_memory() -> None:
     assert number.packed.nbytes < 20
     assert merged(number, again).cells.tolist() == merged(again, again).cells.tolist()
     assert number.cells.tolist() == again.cells.tolist()
+
+
+def test_a_few_hashes_merge_and_pack_as_their_registers_do() -> None:
+    few, more = (np.arange(1, n, dtype=np.uint64) * np.uint64(2**61 - 1) for n in (20, 50))
+    expected = hyperloglog.empty(1)
+    hyperloglog.update(expected, np.zeros(len(more), np.int32), more)
+    for one, other in ((Few(few), Few(more)), (None, Few(more)), (registers_of(Few(more)), None)):
+        found = either(one, other)
+        assert found is not None
+        assert registers_of(found).registers.tobytes() == expected.registers.tobytes()
+    assert distinct(Few(more), more[:0]) == distinct(expected, more[:0]) == len(more)
+
+
+def test_hashes_of_a_part_take_the_memory_of_what_came() -> None:
+    unlisted = state_of([0.25, 1.5, 0.25]).unlisted
+    assert isinstance(unlisted, Few)
+    assert len(unlisted.hashes) == 2
