@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from itertools import chain
 
 import orjson
 
@@ -24,13 +25,15 @@ from stream.bus.connection import Connection
 STEP_MS = 20  # between two bursts
 MOST = 20_000  # events of a burst: who is late goes on being on time
 SLICE_MS = 10_000
+OF_A_MODEL = 2_000  # different events
 SLOW_MS, FAST_MS = 1_000, 10
 HEAD = b'{"id":"l-%d-%b","model":"m%02d","version":"1","ts":%b,"latency_ms":%d,'
 
 
 def batches(models: int, run: int, latency_ms: int) -> Batches:
     """Events of each model in turn; `run` tells their ids from another run's."""
-    [events] = workloads.chunks(workloads.CHUNK)
+    # Fewer would be counted value by value, as if the features of a model were discrete.
+    events = chain.from_iterable(workloads.chunks(max(workloads.CHUNK, models * OF_A_MODEL)))
     keep = ("features", "prediction")
     return Batches(
         [
