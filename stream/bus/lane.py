@@ -48,7 +48,7 @@ logger = get_logger(__name__)
 FETCH_WAIT_MS = 100  # how long a fetch may wait for data, and so a revocation for a fetch
 # What a fetch of raw records waits for, and how long: it costs time per model and feature, however
 # little it brings, and windows of seconds can wait.
-RAW_LEAST_BYTES, RAW_WAIT_MS = 4 << 20, 200
+RAW_LEAST_BYTES, RAW_WAIT_MS = 2 << 20, 200
 FETCH_BYTES = 1 << 22  # of one partition at a time; a larger batch comes alone
 ALL_FETCH_BYTES = 16 << 20  # of all partitions that one broker leads
 REVOKE_WAIT_S = 8.0  # for the agent's last commit; then the partition is given up without it
