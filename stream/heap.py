@@ -9,8 +9,10 @@ freed stays there. A worker counts and judges in turns on half a dozen threads, 
 are kept several times over: 340 MiB instead of 328 MiB after a minute of 12,000 events per second
 in windows of 5 s, growing four times as fast. Kernels, which run side by side, allocate nothing.
 
-Besides, it gives large buffers back to the system at once, and the next fetch takes them anew, page
-by page, each cleared: a tenth of what an event cost. What may stay is bounded by KEPT_BYTES.
+Besides, it gives buffers back to the system at once, and the next fetch takes them anew, page by
+page, each cleared: a tenth of what an event cost. What may stay is bounded by KEPT_BYTES. The
+largest are kept by who uses them (bus/spares.py, detect/ingest/rolls.py) and stay out of the heap:
+between small ones that live on they would leave holes that nothing else fits into.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import ctypes
 
 M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -8, -3, -1  # malloc.h
-HEAP_BYTES = 32 * 1024 * 1024  # a larger buffer has pages of its own; the most that glibc takes
+HEAP_BYTES = 4 * 1024 * 1024
 KEPT_BYTES = 128 * 1024 * 1024  # free at the end of the heap
 
 
