@@ -37,6 +37,7 @@ from stream.bus.topics import plans, require
 from stream.clock import Clock, SystemClock
 from stream.detect.detector import Detector
 from stream.errors import DriftlineError
+from stream.heap import keep_what_there_is
 from stream.serve.health import Health
 from stream.serve.metrics import Metrics
 from stream.serve.pages import Page, pages
@@ -299,6 +300,7 @@ def run(settings: Settings, *, loglevel: str = "warn", say: Say = _silent) -> in
     worker.spinner = None  # it hides the terminal's cursor, in logs too
     for name in TALKATIVE:
         logging.getLogger(name).addFilter(_News(SystemClock()))
+    keep_what_there_is()
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

@@ -1,8 +1,8 @@
 """Heap: nothing in, a process whose threads share one heap, and keep it, out.
 
-In    nothing; before threads allocate
-Out   whether the C library could be told
-Not   Python's own objects, arrays in use
+In    nothing; before threads allocate; and once when all is made that lives as long as the process
+Out   whether the C library could be told; Python's objects of before, never looked through again
+Not   arrays in use
 
 glibc gives each of up to eight threads per core a heap of its own, and memory that a thread has
 freed stays there. A worker counts and judges in turns on half a dozen threads, so the same buffers
@@ -18,6 +18,7 @@ between small ones that live on they would leave holes that nothing else fits in
 from __future__ import annotations
 
 import ctypes
+import gc
 
 M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -8, -3, -1  # malloc.h
 HEAP_BYTES = 4 * 1024 * 1024
@@ -31,3 +32,13 @@ def keep_one_heap() -> bool:
         return False
     wanted = (M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, HEAP_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES)
     return all([mallopt(what, value) == 1 for what, value in wanted])
+
+
+def keep_what_there_is() -> None:
+    """Spare Python's collector the objects made so far: kernels, modules, the app.
+
+    It looks through all of them again and again, for 150 ms each time, and nothing else runs
+    meanwhile: the event loop stands still.
+    """
+    gc.collect()
+    gc.freeze()

@@ -40,3 +40,14 @@ def test_threads_allocate_from_one_heap_when_told_to(how: str, heaps: int) -> No
     words = [sys.executable, "-c", PROGRAM, how]
     told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert told.count("<heap nr=") == heaps
+
+
+def test_objects_of_before_are_not_collected_again() -> None:
+    program = """
+import gc
+from stream.heap import keep_what_there_is
+from stream import errors
+keep_what_there_is()
+assert not any(one is errors.__dict__ for one in gc.get_objects())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
