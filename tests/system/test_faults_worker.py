@@ -7,6 +7,7 @@ it again.
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 
 import pytest
 
@@ -151,9 +152,9 @@ def test_workers_that_start_together_again(arena: Arena, feed: Feed, at: int) ->
 
 @pytest.mark.chaos
 def test_more_workers_than_partitions_come_and_go(arena: Arena, feed: Feed) -> None:
-    with arena.flow(feed), arena.worker("stays") as stays:
+    with arena.flow(feed), arena.worker("stays") as stays, ExitStack() as ends:
         stays.wait_ready()
-        more = [arena.worker(f"more-{n}").__enter__() for n in range(5)]
+        more = [ends.enter_context(arena.worker(f"more-{n}")) for n in range(5)]
         more[-1].wait_until_up()
         for worker in more:
             assert worker.stop() == 0

@@ -80,7 +80,7 @@ class _Stream:
     seen: Seen
     panes: dict[int, dict[PartKey, Held]] = field(default_factory=dict)
     waiting: set[tuple[int, int]] = field(default_factory=set)  # complete or not, to be judged
-    touched: dict[tuple[int, int], int] | None = None  # adds by window, while it is rebuilt
+    touched: dict[tuple[int, int], int] | None = None  # last offset by window, while it is rebuilt
     is_over: bool = False  # it was dropped at told_to, which is still to come
 
 
@@ -98,6 +98,7 @@ class Gather:
         self.watermark_ms = position.watermark_ms
         self.final_ms = position.final_ms
         self._sources = Sources(position.sources)
+        self._is_relearning = not position.sources  # they are lost, or there were none
         self._streams: dict[Stream, _Stream] = {}
         self._queue: list[tuple[int, int, Stream, int]] = []  # end, length, stream, start: a heap
         self._silences: list[tuple[int, Stream]] = []  # a heap of when a stream is called quiet
@@ -130,8 +131,8 @@ class Gather:
     def rebuilt(self) -> Iterator[Due]:
         """Windows that were judged below `told_to`, of streams without a record, oldest first.
 
-        Every revision that was told before needed one more partial: with as many revisions as
-        there were partials none is told again with another content.
+        No window was told as often as the log had messages: whoever goes on from the offset of its
+        last partial tells no revision again with another content, of what is not committed either.
         """
         lost = {s: known for s, known in self._streams.items() if known.touched is not None}
         found = [Window(stream, *w) for stream, known in lost.items() for w in known.waiting]
@@ -141,8 +142,7 @@ class Gather:
             known = lost[window.stream]
             known.waiting.discard(window[1:])
             yield from self._silence_before(window, known)
-            touched = (known.touched or {}).get(window[1:], 1)
-            known.seen.revisions[window[1:]] = touched - 1
+            known.seen.revisions[window[1:]] = (known.touched or {}).get(window[1:], 0)
             self._note(window, known)
             if not self.has_forgotten(window):
                 yield self._merge(window, 0)
@@ -157,6 +157,8 @@ class Gather:
         if isinstance(item, Marker):
             if offset >= self.told_to:
                 self.watermark_ms = max(self.watermark_ms, self._sources.hear(item))
+            elif self._is_relearning:
+                self._sources.hear(item)  # or the next one would seem to be the first
             return None
         known = self._streams.get(item.stream)
         told_to = known.seen.told_to if known else self.told_to
@@ -302,7 +304,7 @@ class Gather:
             start_ms = at_ms // length_ms * length_ms
             window = (length_ms, start_ms)
             if known.touched is not None:
-                known.touched[window] = known.touched.get(window, 0) + 1
+                known.touched[window] = offset
             if start_ms + length_ms <= final_ms or window in known.waiting:
                 continue
             if is_news or window not in known.seen.revisions:

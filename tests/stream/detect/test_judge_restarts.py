@@ -202,6 +202,30 @@ def test_owners_that_stop_anywhere_tell_what_one_would(rng: np.random.Generator,
     assert {"first", "resolved"} <= set(expected.reasons())
 
 
+@pytest.mark.parametrize("turn", range(8))
+def test_who_knows_nothing_any_more_makes_the_same_windows_of_what_was_told_since_the_commit(
+    rng: np.random.Generator, turn: int
+) -> None:
+    items = log(rng)
+    before, after, kafka = Said(), Said(), Kafka(items)
+    owner = Owner(kafka, before)
+    owner.take(int(rng.integers(len(items) // 3, len(items) // 2)))
+    owner.save()
+    at = set(before.windows)
+    owner.take(30)
+    kafka.state.clear()
+    Owner(kafka, after).take(len(items))
+
+    def counted(said: Said, key: tuple[str, int]) -> list[Any]:
+        window = orjson.loads(said.windows[key])
+        return [window[name] for name in ("count", "late", "duplicates", "source_offsets")]
+
+    told_since = before.windows.keys() - at
+    assert told_since, "nothing was told since: nothing is tested"
+    for key in told_since & after.windows.keys():
+        assert counted(before, key) == counted(after, key)
+
+
 def test_what_is_put_away_at_once_is_judged_as_what_stays_at_hand(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
