@@ -155,7 +155,8 @@ def test_more_workers_than_partitions_come_and_go(arena: Arena, feed: Feed) -> N
     with arena.flow(feed), arena.worker("stays") as stays, ExitStack() as ends:
         stays.wait_ready()
         more = [ends.enter_context(arena.worker(f"more-{n}")) for n in range(5)]
-        more[-1].wait_until_up()
+        for worker in more:
+            worker.wait_until_up()  # before, SIGTERM ends it as it ends any program
         for worker in more:
             assert worker.stop() == 0
     with arena.worker("rest"):
