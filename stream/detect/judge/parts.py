@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+from weakref import ref
 from zlib import compress, decompress
 
 from stream.detect.partials import Partial, pack, read
@@ -61,7 +62,7 @@ class Held:
     identity  what makes two partials of one key the same, as they are a function of the log
     """
 
-    __slots__ = ("_away", "_partial", "identity", "offset")
+    __slots__ = ("__weakref__", "_away", "_partial", "identity", "offset")
 
     def __init__(self, partial: Partial, offset: int) -> None:
         self.offset, self.identity = offset, _identity(partial)
@@ -99,16 +100,18 @@ class Fresh:
 
     def __init__(self, most: int = AT_HAND) -> None:
         self._most, self._features = most, 0
-        self._items: deque[tuple[Away, int]] = deque()
+        # Weak, or what was replaced, or let go of, would live until as much has come after it.
+        self._items: deque[tuple[ref[Away], int]] = deque()
 
     def add(self, item: Away, features: int) -> None:
         """Keep one at hand, and put away what is too much now."""
-        self._items.append((item, features + 1))
+        self._items.append((ref(item), features + 1))
         self._features += features + 1
         while self._features > self._most:
             old, size = self._items.popleft()
             self._features -= size
-            old.put_away()
+            if (alive := old()) is not None:
+                alive.put_away()
 
 
 def merge(

@@ -23,7 +23,7 @@ class Previous:
     is_inline  its sketches stand in the record
     """
 
-    __slots__ = ("_away", "_reference", "is_inline", "told_to", "window")
+    __slots__ = ("__weakref__", "_away", "_reference", "is_inline", "told_to", "window")
 
     def __init__(self, window: Window, told_to: int, *, is_inline: bool = False) -> None:
         self.window, self.told_to, self.is_inline = window, told_to, is_inline

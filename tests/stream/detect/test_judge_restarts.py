@@ -7,6 +7,7 @@ dropped by id, must be what an owner that never stopped tells, to the byte.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from stream.detect.detector import Detector
 from stream.detect.judge import gather, judge
 from stream.detect.judge.judge import JudgeProgress, Verdicts
 from stream.detect.judge.parts import Away, Fresh
+from stream.detect.judge.previous import Previous
 from stream.detect.judge.records import (
     CLAIM_KEY,
     Ledger,
@@ -245,3 +247,18 @@ def test_what_is_put_away_at_once_is_judged_as_what_stays_at_hand(
         monkeypatch.setattr(module, "Fresh", Nothing)
     agree(uninterrupted(items), expected)
     assert min(put_away["Held"], put_away["Previous"]) > 20
+
+
+def test_what_is_replaced_is_not_kept_at_hand(rng: np.random.Generator) -> None:
+    said = Said()
+    owner = Owner(Kafka(log(rng)), said)
+    owner.take(len(owner.kafka.items))
+    gc.collect()
+    alive = sum(isinstance(one, Previous) for one in gc.get_objects())
+    streams = {(window[0], window[1]) for window in map(_stream_of, said.windows.values())}
+    assert 0 < alive <= 2 * len(MODEL.lengths_ms) * len(streams) < len(said.windows)
+
+
+def _stream_of(body: bytes) -> list[Any]:
+    window = orjson.loads(body)
+    return [window["version"], window["segment"]]
