@@ -123,7 +123,7 @@ class Lane(Service):
         arguments = client_arguments(self._connection)
         self._admin = AIOKafkaAdminClient(**arguments, request_timeout_ms=10_000)
         await self._admin.start()
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = consumer = AIOKafkaConsumer(
             **arguments,
             key_deserializer=raw_records if self.spec.is_raw else None,
             group_id=self.spec.group,
@@ -142,8 +142,14 @@ class Lane(Service):
             max_poll_interval_ms=300_000,
             metadata_max_age_ms=60_000,  # how soon added partitions are seen
         )
-        await self._consumer.start()
-        self._consumer.subscribe([self.spec.topic], listener=_Listener(self))
+        try:
+            await consumer.start()
+        except Exception:
+            if self._consumer is consumer:
+                raise
+        # SIGTERM may come meanwhile: then it is closed already.
+        if self._consumer is consumer:
+            consumer.subscribe([self.spec.topic], listener=_Listener(self))
 
     async def on_stop(self) -> None:
         """Give the partitions back, with a last commit, and leave the group."""

@@ -269,6 +269,34 @@ def test_partitions_that_come_while_the_worker_stops_are_left_alone() -> None:
     assert asyncio.run(work()) == []
 
 
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_a_worker_that_is_told_to_stop_while_it_joins_just_stops(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    made, _, _ = lane(Admin(0))
+
+    class Joining(Consumer):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+
+        async def start(self) -> None:
+            made._consumer = None  # as `on_stop` leaves it
+            if ends == "badly":
+                raise GroupCoordinatorNotAvailableError
+
+    class Asking:
+        def __init__(self, **_: Any) -> None:
+            pass
+
+        async def start(self) -> None:
+            pass
+
+    monkeypatch.setattr("stream.bus.lane.AIOKafkaConsumer", Joining)
+    monkeypatch.setattr("stream.bus.lane.AIOKafkaAdminClient", Asking)
+    asyncio.run(made.on_start())
+    assert made.assigned == []
+
+
 def test_a_topic_made_anew_is_read_from_its_beginning() -> None:
     async def work() -> list[Any]:
         _, _, channel = await assigned_lane(99)
