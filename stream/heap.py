@@ -21,7 +21,7 @@ import ctypes
 import gc
 
 M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -8, -3, -1  # malloc.h
-HEAP_BYTES = 4 * 1024 * 1024
+HEAP_BYTES = 4 * 1024 * 1024  # a larger buffer has pages of its own
 KEPT_BYTES = 128 * 1024 * 1024  # free at the end of the heap
 
 
